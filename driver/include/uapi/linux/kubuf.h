@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * kubuf: kernel buffers that user space maps without a copy
+ *
+ * See Documentation/userspace-api/kubuf.rst.
+ */
+#ifndef _UAPI_LINUX_KUBUF_H
+#define _UAPI_LINUX_KUBUF_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define KUBUF_IOC_MAGIC		0xBC
+
+/* Bytes of a name, the terminating NUL included. */
+#define KUBUF_NAME_SIZE		32
+
+/**
+ * DOC: Extensible structures
+ *
+ * Every structure begins with its own size in bytes, set by the caller to the
+ * sizeof() that it was built with. A structure smaller than the first version
+ * is refused with -EINVAL. One larger than the kernel knows is accepted if all
+ * that the kernel does not know is zero, and refused with -E2BIG otherwise.
+ * Reserved fields must be zero and unknown flags are refused with -EINVAL.
+ */
+
+/**
+ * enum kubuf_backing - how the pages of a buffer are allocated
+ * @KUBUF_BACKING_KMALLOC: kmalloc(); physically contiguous; mapped by frame
+ *	number, so that O_DIRECT and others that pin pages get -EFAULT
+ * @KUBUF_BACKING_PAGES: the page allocator; physically contiguous
+ * @KUBUF_BACKING_VMALLOC: single pages, contiguous in the kernel's address
+ *	space only
+ * @KUBUF_BACKING_HUGE: pieces of the size that one PMD entry maps; smaller
+ *	pieces for the tail and where memory is fragmented
+ */
+enum kubuf_backing {
+	KUBUF_BACKING_KMALLOC = 1,
+	KUBUF_BACKING_PAGES = 2,
+	KUBUF_BACKING_VMALLOC = 3,
+	KUBUF_BACKING_HUGE = 4,
+};
+
+/* Take the page out of circulation while it is mapped: PG_reserved. */
+#define KUBUF_CREATE_RESERVED	(1U << 0)
+/* @node of struct kubuf_create is valid. */
+#define KUBUF_CREATE_NODE	(1U << 1)
+/* @name and @mode of struct kubuf_create are valid: make /dev/kubuf/NAME. */
+#define KUBUF_CREATE_NAMED	(1U << 2)
+
+/**
+ * struct kubuf_create - argument of KUBUF_CREATE
+ * @size: sizeof(struct kubuf_create)
+ * @flags: KUBUF_CREATE_*
+ * @length: in: bytes wanted, not 0; out: bytes given, the next multiple of the
+ *	page size
+ * @backing: one of enum kubuf_backing
+ * @node: NUMA node to allocate on, with KUBUF_CREATE_NODE; else 0
+ * @mode: permission bits of the node, at most 0666, with KUBUF_CREATE_NAMED;
+ *	0 is 0600
+ * @__reserved: 0
+ * @name: name of the node, with KUBUF_CREATE_NAMED; else all zero
+ */
+struct kubuf_create {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 length;
+	__u32 backing;
+	__u32 node;
+	__u32 mode;
+	__u32 __reserved;
+	char name[KUBUF_NAME_SIZE];
+};
+
+/**
+ * struct kubuf_destroy - argument of KUBUF_DESTROY
+ * @size: sizeof(struct kubuf_destroy)
+ * @flags: 0
+ * @name: name of the node
+ */
+struct kubuf_destroy {
+	__u32 size;
+	__u32 flags;
+	char name[KUBUF_NAME_SIZE];
+};
+
+/* PG_reserved is set on the pages of the buffer while they are mapped. */
+#define KUBUF_INFO_RESERVED	(1U << 0)
+/* Mapped by frame number: pages cannot be pinned, MAP_PRIVATE is refused. */
+#define KUBUF_INFO_PFN		(1U << 1)
+/* The buffer has, or had, a node. */
+#define KUBUF_INFO_NAMED	(1U << 2)
+/* The node is gone; the buffer lives as long as its users. */
+#define KUBUF_INFO_DESTROYED	(1U << 3)
+
+/**
+ * struct kubuf_info - argument of KUBUF_INFO, element of KUBUF_LIST
+ * @size: in: sizeof(struct kubuf_info); out: bytes that the kernel filled
+ * @flags: out: KUBUF_INFO_*
+ * @id: out: number of the buffer, never given twice
+ * @length: out: bytes
+ * @mappings: out: mappings (VMAs) of the buffer at this moment
+ * @backing: out: one of enum kubuf_backing
+ * @mode: out: permission bits of the node at its creation; 0 without a node
+ * @name: out: name of the node; empty without a node
+ */
+struct kubuf_info {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 id;
+	__aligned_u64 length;
+	__aligned_u64 mappings;
+	__u32 backing;
+	__u32 mode;
+	char name[KUBUF_NAME_SIZE];
+};
+
+/**
+ * struct kubuf_list - argument of KUBUF_LIST
+ * @size: sizeof(struct kubuf_list)
+ * @flags: 0
+ * @infos: address of an array of @count elements of @info_size bytes each
+ * @info_size: sizeof(struct kubuf_info)
+ * @count: in: elements there is room for; out: named buffers that there are,
+ *	which can be more than were written
+ */
+struct kubuf_list {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 infos;
+	__u32 info_size;
+	__u32 count;
+};
+
+/* On /dev/kubuf/control. */
+#define KUBUF_CREATE	_IO(KUBUF_IOC_MAGIC, 0)
+#define KUBUF_DESTROY	_IO(KUBUF_IOC_MAGIC, 1)
+#define KUBUF_LIST	_IO(KUBUF_IOC_MAGIC, 2)
+/* On a buffer. */
+#define KUBUF_INFO	_IO(KUBUF_IOC_MAGIC, 3)
+
+#endif /* _UAPI_LINUX_KUBUF_H */
