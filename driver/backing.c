@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The four ways to allocate the pages of a buffer, and where its bytes are.
+ */
+#include <linux/gfp.h>
+#include <linux/log2.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "kubuf.h"
+
+/* Pages got at once, between two looks for a fatal signal. */
+#define BULK_PAGES	512UL
+
+/* Up to this size kmalloc() gives slab objects, and these are never mapped. */
+static size_t kmalloc_size(const struct kubuf *buf)
+{
+	return max_t(size_t, kubuf_size(buf), KMALLOC_MAX_CACHE_SIZE + 1);
+}
+
+/**
+ * kubuf_backing_max() - the largest buffer that a backing can give
+ * @backing: the backing
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long kubuf_backing_max(enum kubuf_backing backing)
+{
+	switch (backing) {
+	case KUBUF_BACKING_KMALLOC:
+		return KMALLOC_MAX_SIZE >> PAGE_SHIFT;
+	case KUBUF_BACKING_PAGES:
+		return MAX_ORDER_NR_PAGES;
+	default:
+		return totalram_pages();
+	}
+}
+
+/**
+ * kubuf_backing_cost() - the pages that a buffer will really take
+ * @buf: buffer with size and backing set
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long kubuf_backing_cost(const struct kubuf *buf)
+{
+	if (buf->backing == KUBUF_BACKING_KMALLOC)
+		return 1UL << get_order(kmalloc_size(buf));
+	return buf->nr_pages;
+}
+
+static int alloc_kmalloc(struct kubuf *buf, gfp_t gfp)
+{
+	buf->kaddr = kmalloc_node(kmalloc_size(buf), gfp, buf->node);
+	if (!buf->kaddr)
+		return -ENOMEM;
+	buf->head = virt_to_page(buf->kaddr);
+	return 0;
+}
+
+static void free_kmalloc(struct kubuf *buf)
+{
+	kfree(buf->kaddr);
+}
+
+static struct folio *alloc_folio(struct kubuf *buf, gfp_t gfp,
+				 unsigned int order, unsigned long index)
+{
+	struct folio *folio = __folio_alloc_node(gfp, order, buf->node);
+
+	/* finish_fault() compares it with the size of the inode. */
+	if (folio)
+		folio->index = index;
+	return folio;
+}
+
+/*
+ * One folio where one entry of a page table can map it. Else single pages: the
+ * tail pages of an allocation that is neither have no count of their own and
+ * can't be mapped, and PG_reserved is illegal on the pages of a folio.
+ */
+static int alloc_contiguous(struct kubuf *buf, gfp_t gfp)
+{
+	unsigned int order = get_order(kubuf_size(buf));
+	struct folio *folio;
+	unsigned long i;
+
+	if (!buf->reserved && order <= CHUNK_ORDER &&
+	    is_power_of_2(buf->nr_pages)) {
+		folio = alloc_folio(buf, gfp, order, 0);
+		if (!folio)
+			return -ENOMEM;
+		buf->head = folio_page(folio, 0);
+	} else {
+		buf->head = alloc_pages_node(buf->node, gfp, order);
+		if (!buf->head)
+			return -ENOMEM;
+		split_page(buf->head, order);
+		buf->split = true;
+		for (i = buf->nr_pages; i < 1UL << order; i++)
+			put_page(buf->head + i);
+	}
+	buf->kaddr = page_address(buf->head);
+	return 0;
+}
+
+static void free_contiguous(struct kubuf *buf)
+{
+	unsigned long i;
+
+	if (!buf->split) {
+		put_page(buf->head);
+		return;
+	}
+	for (i = 0; i < buf->nr_pages; i++)
+		put_page(kubuf_page(buf, i));
+}
+
+static void free_page_table(struct page **pages, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		put_page(pages[i]);
+	kvfree(pages);
+}
+
+/*
+ * Not vmalloc_user(): this way the table that vmalloc() makes for itself is at
+ * hand, so that a fault reads one word and walks no page table of the kernel.
+ */
+static int alloc_vmalloc(struct kubuf *buf, gfp_t gfp)
+{
+	unsigned long done = 0, want, got;
+	struct page **pages;
+	int err;
+
+	pages = kvcalloc(buf->nr_pages, sizeof(*pages),
+			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pages)
+		return -ENOMEM;
+
+	while (done < buf->nr_pages) {
+		err = -EINTR;
+		if (fatal_signal_pending(current))
+			goto err_pages;
+		cond_resched();
+
+		want = min(buf->nr_pages - done, BULK_PAGES);
+		got = alloc_pages_bulk_node(gfp, buf->node, want, pages + done);
+		err = -ENOMEM;
+		if (!got)
+			goto err_pages;
+		done += got;
+	}
+
+	/* From here on the pages and their table belong to the address. */
+	buf->kaddr = vmap(pages, buf->nr_pages, VM_MAP | VM_MAP_PUT_PAGES,
+			  PAGE_KERNEL);
+	err = -ENOMEM;
+	if (!buf->kaddr)
+		goto err_pages;
+	buf->pages = pages;
+	return 0;
+
+err_pages:
+	free_page_table(pages, done);
+	return err;
+}
+
+static void free_vmalloc(struct kubuf *buf)
+{
+	vfree(buf->kaddr);
+}
+
+/* A piece out of smaller folios, each as large as can be had. */
+static int alloc_fragments(struct kubuf *buf, struct kubuf_chunk *chunk,
+			   unsigned long index, unsigned long nr, gfp_t gfp)
+{
+	unsigned long done = 0, i;
+	struct folio *folio;
+	unsigned int order;
+
+	chunk->pages = kvcalloc(nr, sizeof(*chunk->pages),
+				GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!chunk->pages)
+		return -ENOMEM;
+
+	order = min_t(unsigned int, ilog2(nr), CHUNK_ORDER - 1);
+	while (done < nr) {
+		order = min_t(unsigned int, order, ilog2(nr - done));
+		folio = alloc_folio(buf, order ? gfp | __GFP_NORETRY : gfp,
+				    order, index + done);
+		if (!folio) {
+			if (!order)
+				return -ENOMEM;
+			order--;
+			continue;
+		}
+		for (i = 0; i < 1UL << order; i++)
+			chunk->pages[done++] = folio_page(folio, i);
+	}
+	return 0;
+}
+
+static void free_chunk(struct kubuf_chunk *chunk, unsigned long nr)
+{
+	struct folio *folio;
+	unsigned long i = 0;
+
+	if (chunk->folio)
+		folio_put(chunk->folio);
+	if (!chunk->pages)
+		return;
+	while (i < nr && chunk->pages[i]) {
+		folio = page_folio(chunk->pages[i]);
+		i += folio_nr_pages(folio);
+		folio_put(folio);
+	}
+	kvfree(chunk->pages);
+}
+
+static void free_huge(struct kubuf *buf)
+{
+	unsigned long index;
+
+	for (index = 0; index < buf->nr_pages; index += CHUNK_PAGES) {
+		free_chunk(&buf->chunks[index / CHUNK_PAGES],
+			   min(buf->nr_pages - index, CHUNK_PAGES));
+		cond_resched();
+	}
+	kvfree(buf->chunks);
+}
+
+static int alloc_huge(struct kubuf *buf, gfp_t gfp)
+{
+	struct kubuf_chunk *chunk;
+	unsigned long index, nr;
+	int err;
+
+	buf->chunks = kvcalloc(DIV_ROUND_UP(buf->nr_pages, CHUNK_PAGES),
+			       sizeof(*buf->chunks),
+			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!buf->chunks)
+		return -ENOMEM;
+
+	for (index = 0; index < buf->nr_pages; index += CHUNK_PAGES) {
+		err = -EINTR;
+		if (fatal_signal_pending(current))
+			goto err_chunks;
+		cond_resched();
+
+		chunk = &buf->chunks[index / CHUNK_PAGES];
+		nr = min(buf->nr_pages - index, CHUNK_PAGES);
+		if (nr == CHUNK_PAGES)
+			chunk->folio = alloc_folio(buf, gfp | __GFP_NORETRY,
+						   CHUNK_ORDER, index);
+		if (chunk->folio)
+			continue;
+		err = alloc_fragments(buf, chunk, index, nr, gfp);
+		if (err)
+			goto err_chunks;
+	}
+	return 0;
+
+err_chunks:
+	free_huge(buf);
+	return err;
+}
+
+/**
+ * kubuf_backing_alloc() - allocate the pages of a buffer, zeroed
+ * @buf: buffer with size, backing, node and @buf->reserved set
+ * @gfp: how to allocate; the OOM killer is never called
+ *
+ * Context: process context; sleeps.
+ * Return: 0, or
+ * * %-ENOMEM: no memory, or above the limit of the memory cgroup
+ * * %-EINTR: killed meanwhile
+ */
+int kubuf_backing_alloc(struct kubuf *buf, gfp_t gfp)
+{
+	gfp |= __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+
+	switch (buf->backing) {
+	case KUBUF_BACKING_KMALLOC:
+		return alloc_kmalloc(buf, gfp);
+	case KUBUF_BACKING_PAGES:
+		return alloc_contiguous(buf, gfp);
+	case KUBUF_BACKING_VMALLOC:
+		return alloc_vmalloc(buf, gfp);
+	case KUBUF_BACKING_HUGE:
+		return alloc_huge(buf, gfp);
+	}
+	return -EINVAL;
+}
+
+/**
+ * kubuf_backing_free() - give the pages of a buffer back
+ * @buf: the buffer, which nobody maps
+ *
+ * A page that is pinned stays with whoever pinned it, and goes with the pin.
+ *
+ * Context: process context; sleeps.
+ */
+void kubuf_backing_free(struct kubuf *buf)
+{
+	switch (buf->backing) {
+	case KUBUF_BACKING_KMALLOC:
+		free_kmalloc(buf);
+		break;
+	case KUBUF_BACKING_PAGES:
+		free_contiguous(buf);
+		break;
+	case KUBUF_BACKING_VMALLOC:
+		free_vmalloc(buf);
+		break;
+	case KUBUF_BACKING_HUGE:
+		free_huge(buf);
+		break;
+	}
+}
+
+/**
+ * kubuf_kaddr() - the kernel's address of a byte of a buffer
+ * @buf: the buffer
+ * @pos: offset of the byte, below the size of the buffer
+ * @len: in: bytes wanted; out: bytes that follow each other from there on
+ *
+ * Context: any.
+ * Return: the address, good as long as the buffer.
+ */
+void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len)
+{
+	unsigned long index = pos >> PAGE_SHIFT;
+	size_t offset = offset_in_page(pos);
+	struct page *page;
+	struct folio *folio;
+
+	*len = min_t(loff_t, *len, kubuf_size(buf) - pos);
+	if (buf->kaddr)
+		return buf->kaddr + pos;
+
+	page = kubuf_page(buf, index);
+	folio = page_folio(page);
+	offset += folio_page_idx(folio, page) << PAGE_SHIFT;
+	*len = min(*len, folio_size(folio) - offset);
+	return folio_address(folio) + offset;
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of a buffer, and whom its memory is charged to.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/ctype.h>
+#include <linux/nodemask.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "kubuf.h"
+
+/* MiB that all buffers together may take; main.c makes it a parameter. */
+unsigned long kubuf_limit_mb = ULONG_MAX;
+
+/* Pages that all buffers together take. */
+static atomic_long_t nr_charged;
+
+static const char * const backing_names[] = {
+	[KUBUF_BACKING_KMALLOC] = "kmalloc",
+	[KUBUF_BACKING_PAGES] = "pages",
+	[KUBUF_BACKING_VMALLOC] = "vmalloc",
+	[KUBUF_BACKING_HUGE] = "huge",
+};
+
+/**
+ * kubuf_backing_name() - a backing as people write it
+ * @backing: the backing of a buffer
+ *
+ * Context: any.
+ * Return: the name.
+ */
+const char *kubuf_backing_name(enum kubuf_backing backing)
+{
+	return backing_names[backing];
+}
+
+/**
+ * kubuf_backing_parse() - a backing as people write it
+ * @name: the name
+ * @backing: where to put the number
+ *
+ * Context: any.
+ * Return: 0, or %-EINVAL if there is no such backing.
+ */
+int kubuf_backing_parse(const char *name, u32 *backing)
+{
+	int ret = match_string(backing_names + 1, ARRAY_SIZE(backing_names) - 1,
+			       name);
+
+	if (ret < 0)
+		return -EINVAL;
+	*backing = ret + 1;
+	return 0;
+}
+
+/* Add to a counter unless that takes it above a limit. */
+static bool charge_below(atomic_long_t *counter, unsigned long nr,
+			 unsigned long limit)
+{
+	long old = atomic_long_read(counter);
+
+	do {
+		if (nr > limit || (unsigned long)old > limit - nr)
+			return false;
+	} while (!atomic_long_try_cmpxchg(counter, &old, old + nr));
+	return true;
+}
+
+static unsigned long limit_pages(void)
+{
+	unsigned long pages;
+
+	if (check_mul_overflow(READ_ONCE(kubuf_limit_mb), SZ_1M / PAGE_SIZE,
+			       &pages))
+		return LONG_MAX;
+	return min_t(unsigned long, pages, LONG_MAX);
+}
+
+static int charge(struct kubuf *buf, bool charge_user)
+{
+	unsigned long nr = kubuf_backing_cost(buf);
+
+	if (!charge_below(&nr_charged, nr, limit_pages()))
+		return -ENOSPC;
+
+	if (charge_user && !capable(CAP_IPC_LOCK)) {
+		unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+
+		buf->user = get_uid(current_user());
+		if (!charge_below(&buf->user->locked_vm, nr, limit)) {
+			free_uid(buf->user);
+			atomic_long_sub(nr, &nr_charged);
+			return -ENOMEM;
+		}
+	}
+	buf->nr_charged = nr;
+	return 0;
+}
+
+static void uncharge(struct kubuf *buf)
+{
+	if (buf->user) {
+		atomic_long_sub(buf->nr_charged, &buf->user->locked_vm);
+		free_uid(buf->user);
+	}
+	atomic_long_sub(buf->nr_charged, &nr_charged);
+}
+
+/**
+ * kubuf_check_name() - whether a node can have a name
+ * @name: KUBUF_NAME_SIZE bytes, from user space
+ *
+ * Context: any.
+ * Return: 0, or
+ * * %-ENAMETOOLONG: it does not end
+ * * %-EINVAL: empty, begins with a dot, or has a byte that is no ASCII letter,
+ *   digit, dot, underscore or hyphen
+ */
+int kubuf_check_name(const char *name)
+{
+	const char *c;
+
+	if (strnlen(name, KUBUF_NAME_SIZE) == KUBUF_NAME_SIZE)
+		return -ENAMETOOLONG;
+	for (c = name; *c; c++)
+		if (!isascii(*c) || (!isalnum(*c) && !strchr("._-", *c)))
+			return -EINVAL;
+	return c == name || name[0] == '.' ? -EINVAL : 0;
+}
+
+/* Everything that can be wrong with a request, in the documented order. */
+static int check_args(const struct kubuf_create *args)
+{
+	bool reserved = args->flags & KUBUF_CREATE_RESERVED;
+
+	if (args->flags & ~(KUBUF_CREATE_RESERVED | KUBUF_CREATE_NODE |
+			    KUBUF_CREATE_NAMED) ||
+	    args->__reserved || !args->length)
+		return -EINVAL;
+	if (args->backing < KUBUF_BACKING_KMALLOC ||
+	    args->backing > KUBUF_BACKING_HUGE)
+		return -EINVAL;
+	/* Illegal on the pages of a folio, which these two give. */
+	if (reserved && args->backing != KUBUF_BACKING_PAGES &&
+	    args->backing != KUBUF_BACKING_VMALLOC)
+		return -EINVAL;
+
+	if (args->flags & KUBUF_CREATE_NODE) {
+		if (args->node >= MAX_NUMNODES ||
+		    !node_state(args->node, N_MEMORY))
+			return -EINVAL;
+	} else if (args->node) {
+		return -EINVAL;
+	}
+
+	if (args->flags & KUBUF_CREATE_NAMED) {
+		if (args->mode & ~0666)
+			return -EINVAL;
+		return kubuf_check_name(args->name);
+	}
+	if (args->mode || memchr_inv(args->name, 0, KUBUF_NAME_SIZE))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * kubuf_alloc() - make a buffer
+ * @args: what to make; from user space, unchecked
+ * @charge_user: check the caller's rights, and charge its RLIMIT_MEMLOCK
+ *
+ * The buffer is zeroed, has one reference, which is the caller's, and no node:
+ * who wants that registers @buf->misc.
+ *
+ * Context: process context; sleeps. The pages are charged to the memory cgroup
+ * of the caller.
+ * Return: the buffer, or
+ * * %-EINVAL: a field of @args is wrong
+ * * %-ENAMETOOLONG: the name does not end
+ * * %-EPERM: a name without CAP_SYS_ADMIN, reserved without CAP_SYS_RAWIO
+ * * %-EFBIG: more than the backing can ever give
+ * * %-ENOSPC: above the limit of all buffers
+ * * %-ENOMEM: no memory, or above RLIMIT_MEMLOCK or the memory cgroup's limit
+ * * %-EINTR: killed meanwhile
+ */
+struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user)
+{
+	static atomic64_t last_id;
+	struct kubuf *buf;
+	int err;
+
+	err = check_args(args);
+	if (err)
+		return ERR_PTR(err);
+	if (charge_user && args->flags & KUBUF_CREATE_NAMED &&
+	    !capable(CAP_SYS_ADMIN))
+		return ERR_PTR(-EPERM);
+	if (charge_user && args->flags & KUBUF_CREATE_RESERVED &&
+	    !capable(CAP_SYS_RAWIO))
+		return ERR_PTR(-EPERM);
+	/* Compared before it is rounded up, which could wrap. */
+	if (args->length >
+	    (u64)kubuf_backing_max(args->backing) << PAGE_SHIFT)
+		return ERR_PTR(-EFBIG);
+
+	buf = kzalloc_obj(*buf, GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+
+	kref_init(&buf->ref);
+	mutex_init(&buf->map_lock);
+	mutex_init(&buf->file_lock);
+	INIT_LIST_HEAD(&buf->names);
+	buf->id = atomic64_inc_return(&last_id);
+	buf->nr_pages = PAGE_ALIGN(args->length) >> PAGE_SHIFT;
+	buf->backing = args->backing;
+	buf->reserved = args->flags & KUBUF_CREATE_RESERVED;
+	buf->pfn_path = buf->reserved || buf->backing == KUBUF_BACKING_KMALLOC;
+	buf->node = args->flags & KUBUF_CREATE_NODE ? args->node :
+						      numa_mem_id();
+	if (args->flags & KUBUF_CREATE_NAMED) {
+		strscpy(buf->name, args->name, sizeof(buf->name));
+		buf->mode = args->mode ?: 0600;
+	}
+
+	err = charge(buf, charge_user);
+	if (err)
+		goto err_free;
+	err = kubuf_backing_alloc(buf, GFP_KERNEL_ACCOUNT);
+	if (err)
+		goto err_uncharge;
+	kubuf_debugfs_add(buf);
+	return buf;
+
+err_uncharge:
+	uncharge(buf);
+err_free:
+	kfree(buf);
+	return ERR_PTR(err);
+}
+
+static void release(struct kref *ref)
+{
+	struct kubuf *buf = container_of(ref, struct kubuf, ref);
+
+	WARN_ON_ONCE(buf->nr_files || atomic_read(&buf->nr_mappings));
+	kubuf_debugfs_remove(buf);
+	kubuf_backing_free(buf);
+	uncharge(buf);
+	kfree(buf);
+}
+
+/**
+ * kubuf_get() - take a reference
+ * @buf: buffer of which the caller has a reference
+ *
+ * Context: any.
+ */
+void kubuf_get(struct kubuf *buf)
+{
+	kref_get(&buf->ref);
+}
+
+/**
+ * kubuf_tryget() - take a reference, if the buffer is not about to go
+ * @buf: buffer that something keeps from being freed meanwhile
+ *
+ * Context: any.
+ * Return: whether there is a reference.
+ */
+bool kubuf_tryget(struct kubuf *buf)
+{
+	return kref_get_unless_zero(&buf->ref);
+}
+
+/**
+ * kubuf_put() - give a reference back; the last one frees the buffer
+ * @buf: the buffer
+ *
+ * Context: process context; sleeps.
+ */
+void kubuf_put(struct kubuf *buf)
+{
+	kref_put(&buf->ref, release);
+}
+
+/**
+ * kubuf_fill_info() - describe a buffer
+ * @buf: the buffer
+ * @info: where to put the description
+ *
+ * Holds no address and no frame number: anyone may read it.
+ *
+ * Context: any.
+ */
+void kubuf_fill_info(struct kubuf *buf, struct kubuf_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	if (buf->reserved)
+		info->flags |= KUBUF_INFO_RESERVED;
+	if (buf->pfn_path)
+		info->flags |= KUBUF_INFO_PFN;
+	if (buf->name[0])
+		info->flags |= KUBUF_INFO_NAMED;
+	if (READ_ONCE(buf->state) == KUBUF_DYING)
+		info->flags |= KUBUF_INFO_DESTROYED;
+	info->id = buf->id;
+	info->length = kubuf_size(buf);
+	info->mappings = atomic_read(&buf->nr_mappings);
+	info->backing = buf->backing;
+	info->mode = buf->mode;
+	strscpy(info->name, buf->name, sizeof(info->name));
+}

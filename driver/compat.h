@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The driver is written for the newest kernel. This file gives older ones what
+ * they lack, in the words of the newest, and is empty on it but for the two
+ * table entries at the end. It is the only file that knows versions.
+ */
+#ifndef _KUBUF_COMPAT_H
+#define _KUBUF_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define mnt_idmap user_namespace
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define copy_splice_read generic_file_splice_read
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define MAX_PAGE_ORDER (MAX_ORDER - 1)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+/* What maps a whole folio of a file is counted by each of its pages, too. */
+#define folio_entire_mapcount(folio) 0
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+struct follow_pfnmap_args {
+	struct vm_area_struct *vma;
+	unsigned long address;
+	spinlock_t *lock;	/* of the page table, held until the end */
+	pte_t *ptep;
+	unsigned long pfn;
+};
+
+static inline int follow_pfnmap_start(struct follow_pfnmap_args *args)
+{
+	int err = follow_pte(args->vma->vm_mm, args->address, &args->ptep,
+			     &args->lock);
+
+	if (!err)
+		args->pfn = pte_pfn(*args->ptep);
+	return err;
+}
+
+static inline void follow_pfnmap_end(struct follow_pfnmap_args *args)
+{
+	pte_unmap_unlock(args->ptep, args->lock);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define alloc_pages_bulk_node alloc_pages_bulk_array_node
+#endif
+
+#ifndef kzalloc_obj
+#define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline int copy_struct_to_user(void __user *dst, size_t usize,
+				      const void *src, size_t ksize,
+				      bool *ignored_trailing)
+{
+	size_t size = min(ksize, usize);
+
+	if (usize > ksize && clear_user(dst + size, usize - size))
+		return -EFAULT;
+	return copy_to_user(dst, src, size) ? -EFAULT : 0;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+/*
+ * mmap_prepare() and mapped() on top of mmap(). Nothing of the core can fail
+ * between the two and leave a count behind: it calls close() then.
+ */
+struct vm_area_desc {
+	unsigned long start;
+	unsigned long end;
+	pgoff_t pgoff;
+	struct file *file;
+	unsigned long vm_flags;
+	const struct vm_operations_struct *vm_ops;
+	void *private_data;
+};
+
+#define VMA_EXEC_BIT		VM_EXEC
+#define VMA_MAYEXEC_BIT		VM_MAYEXEC
+#define VMA_PFNMAP_BIT		VM_PFNMAP
+#define VMA_MIXEDMAP_BIT	VM_MIXEDMAP
+#define VMA_DONTEXPAND_BIT	VM_DONTEXPAND
+#define VMA_DONTDUMP_BIT	VM_DONTDUMP
+
+#define vma_desc_test(desc, flag)	((desc)->vm_flags & (flag))
+#define vma_desc_clear_flags(desc, flag) ((desc)->vm_flags &= ~(flag))
+#define vma_desc_set_flags(desc, flag)	((desc)->vm_flags |= (flag))
+
+static inline unsigned long vma_desc_pages(const struct vm_area_desc *desc)
+{
+	return (desc->end - desc->start) >> PAGE_SHIFT;
+}
+
+static inline bool vma_desc_is_cow_mapping(const struct vm_area_desc *desc)
+{
+	return is_cow_mapping(desc->vm_flags);
+}
+
+int kubuf_mmap_prepare(struct vm_area_desc *desc);
+int kubuf_vma_mapped(unsigned long start, unsigned long end, pgoff_t pgoff,
+		     const struct file *file, void **vm_private_data);
+
+static inline int kubuf_compat_mmap(struct file *file,
+				    struct vm_area_struct *vma)
+{
+	struct vm_area_desc desc = {
+		.start = vma->vm_start,
+		.end = vma->vm_end,
+		.pgoff = vma->vm_pgoff,
+		.file = file,
+		.vm_flags = vma->vm_flags,
+	};
+	int err = kubuf_mmap_prepare(&desc);
+
+	if (err)
+		return err;
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	vma->vm_flags = desc.vm_flags;
+#else
+	vm_flags_mod(vma, desc.vm_flags, vma->vm_flags & ~desc.vm_flags);
+#endif
+	vma->vm_ops = desc.vm_ops;
+	vma->vm_private_data = desc.private_data;
+	return kubuf_vma_mapped(vma->vm_start, vma->vm_end, vma->vm_pgoff,
+				file, &vma->vm_private_data);
+}
+
+#define COMPAT_MMAP	.mmap = kubuf_compat_mmap,
+#define COMPAT_MAPPED
+#else
+#define COMPAT_MMAP	.mmap_prepare = kubuf_mmap_prepare,
+#define COMPAT_MAPPED	.mapped = kubuf_vma_mapped,
+#endif
+
+#endif /* _KUBUF_COMPAT_H */

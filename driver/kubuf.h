@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kubuf: kernel buffers that user space maps without a copy
+ *
+ * Ownership
+ *
+ *   VMA --> file --> struct kubuf --> pages
+ *                |-> module
+ *   node (struct miscdevice) --> struct kubuf
+ *
+ * A file holds one reference to its buffer, and so does the node while it is
+ * there. A VMA holds its file, so nothing that a fault reads can go away under
+ * it. A pin (GUP) holds a page and nothing else: it can outlive all of these.
+ *
+ * Locking
+ *
+ *   All that a fault reads is written before the buffer can be reached and
+ *   never after: size, backing and the table of pages. A fault takes no lock.
+ *
+ *   kubuf.map_lock	the steps of the mapping count from and to 0, and with
+ *			them the clearing of PG_reserved. Taken under mmap_lock.
+ *   kubuf.file_lock	the inode and the number of files. Taken under misc_mtx,
+ *			which misc_open() holds around ->open().
+ *   names_lock		the list of named buffers and their state. Never held
+ *			around misc_register() and misc_deregister().
+ *
+ *   None of them is held while user memory is accessed: a read() into the
+ *   buffer's own mapping would wait for itself.
+ */
+#ifndef _KUBUF_H
+#define _KUBUF_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include <uapi/linux/kubuf.h>
+
+#include "compat.h"
+
+struct dentry;
+struct seq_file;
+struct user_struct;
+
+/* A piece of a huge buffer has the size that one PMD entry maps. */
+#define CHUNK_ORDER	min(PMD_SHIFT - PAGE_SHIFT, MAX_PAGE_ORDER)
+#define CHUNK_PAGES	BIT(CHUNK_ORDER)
+
+/**
+ * struct kubuf_chunk - a piece of a huge buffer
+ * @folio: all of it, if one folio could be had
+ * @pages: else each page of it, out of smaller folios
+ */
+struct kubuf_chunk {
+	struct folio *folio;
+	struct page **pages;
+};
+
+enum kubuf_state {
+	KUBUF_NEW,		/* the node is not there yet */
+	KUBUF_PARAMETER,	/* nor is it, and the loading module makes it */
+	KUBUF_LIVE,		/* the node is there */
+	KUBUF_DYING,		/* the node goes, or is gone */
+};
+
+/**
+ * struct kubuf - one buffer
+ * @nr_pages: its size, in pages
+ * @backing: how its pages were allocated
+ * @reserved: PG_reserved is set on its pages while they are mapped
+ * @pfn_path: mapped by frame number; else as refcounted pages
+ * @split: @head is the first of single pages; else of one folio
+ * @head: first page of a contiguous buffer (kmalloc, pages)
+ * @pages: pages of a vmalloc buffer; belongs to @kaddr
+ * @chunks: pieces of a huge buffer
+ * @kaddr: the kernel's address of the whole buffer; %NULL for a huge one,
+ *	whose pieces are not neighbours
+ * @id: number of the buffer, never given twice
+ * @node: NUMA node of its memory, as far as there was room
+ * @nr_charged: pages that it was charged with
+ * @user: whose RLIMIT_MEMLOCK was charged, or %NULL
+ * @debugfs: its debugfs file
+ * @mode: permission bits of the node
+ * @name: name of the node, or empty
+ * @ref: references of files and of the node
+ * @nr_mappings: VMAs that map it; from and to 0 under @map_lock
+ * @map_lock: see above
+ * @file_lock: see above
+ * @inode: carries the size and the address_space of all files, exists as long
+ *	as these do; protected by @file_lock
+ * @nr_files: open files; protected by @file_lock
+ * @names: link of the list of named buffers; protected by names_lock
+ * @state: where the node is in its life; protected by names_lock
+ * @misc: the node
+ * @misc_name: name of the node as a misc device
+ * @node_name: path of the node below /dev
+ */
+struct kubuf {
+	unsigned long nr_pages;
+	enum kubuf_backing backing;
+	bool reserved;
+	bool pfn_path;
+	bool split;
+	union {
+		struct page *head;
+		struct page **pages;
+		struct kubuf_chunk *chunks;
+	};
+	void *kaddr;
+
+	u64 id;
+	int node;
+	unsigned long nr_charged;
+	struct user_struct *user;
+	struct dentry *debugfs;
+	umode_t mode;
+	char name[KUBUF_NAME_SIZE];
+
+	/* Written in use: not in a cache line that faults read. */
+	struct kref ref ____cacheline_aligned_in_smp;
+	atomic_t nr_mappings;
+	struct mutex map_lock;		/* nr_mappings from and to 0 */
+	struct mutex file_lock;		/* inode, nr_files */
+	struct inode *inode;
+	unsigned int nr_files;
+	struct list_head names;
+	enum kubuf_state state;
+	struct miscdevice misc;
+	char misc_name[sizeof("kubuf-") + KUBUF_NAME_SIZE];
+	char node_name[sizeof("kubuf/") + KUBUF_NAME_SIZE];
+};
+
+static inline loff_t kubuf_size(const struct kubuf *buf)
+{
+	return (loff_t)buf->nr_pages << PAGE_SHIFT;
+}
+
+/**
+ * kubuf_page() - the page at an index
+ * @buf: the buffer
+ * @index: below @buf->nr_pages
+ *
+ * Context: any; takes no lock, as the table of pages never changes.
+ * Return: the page, whose reference is the buffer's.
+ */
+static inline struct page *kubuf_page(const struct kubuf *buf,
+				      unsigned long index)
+{
+	const struct kubuf_chunk *chunk;
+
+	switch (buf->backing) {
+	case KUBUF_BACKING_VMALLOC:
+		return buf->pages[index];
+	case KUBUF_BACKING_HUGE:
+		chunk = &buf->chunks[index / CHUNK_PAGES];
+		index %= CHUNK_PAGES;
+		if (chunk->folio)
+			return folio_page(chunk->folio, index);
+		return chunk->pages[index];
+	default:
+		return pfn_to_page(page_to_pfn(buf->head) + index);
+	}
+}
+
+/* backing.c */
+unsigned long kubuf_backing_max(enum kubuf_backing backing);
+unsigned long kubuf_backing_cost(const struct kubuf *buf);
+int kubuf_backing_alloc(struct kubuf *buf, gfp_t gfp);
+void kubuf_backing_free(struct kubuf *buf);
+void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len);
+
+/* buffer.c */
+extern unsigned long kubuf_limit_mb;
+int kubuf_check_name(const char *name);
+struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user);
+bool kubuf_tryget(struct kubuf *buf);
+void kubuf_get(struct kubuf *buf);
+void kubuf_put(struct kubuf *buf);
+void kubuf_fill_info(struct kubuf *buf, struct kubuf_info *info);
+const char *kubuf_backing_name(enum kubuf_backing backing);
+int kubuf_backing_parse(const char *name, u32 *backing);
+
+/* file.c */
+extern const struct file_operations kubuf_fops;
+struct file *kubuf_file_create(struct kubuf *buf);
+
+/* mmap.c */
+extern unsigned int kubuf_window;
+int kubuf_mmap_prepare(struct vm_area_desc *desc);
+int kubuf_vma_mapped(unsigned long start, unsigned long end, pgoff_t pgoff,
+		     const struct file *file, void **vm_private_data);
+
+/* debugfs.c */
+void kubuf_debugfs_init(void);
+void kubuf_debugfs_exit(void);
+void kubuf_debugfs_add(struct kubuf *buf);
+void kubuf_debugfs_remove(struct kubuf *buf);
+
+#endif /* _KUBUF_H */
