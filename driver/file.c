@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The files of a buffer: how they come to be, and the way of copying to and
+ * from it (read, write, splice).
+ *
+ * All files of one buffer, be they from the node or without a name, share one
+ * address_space: that of an inode of a file system of the driver's own, which
+ * carries the size. The inode of the node is of no use for that: its size is 0,
+ * and whether pages can be pinned would depend on the file system it lies in.
+ */
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/poll.h>
+#include <linux/pseudo_fs.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/splice.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "kubuf.h"
+
+#define KUBUF_FS_MAGIC	0x4b554246	/* "KUBF" */
+
+/* What /proc/PID/fd and maps show: as for other files without a path. */
+static char *kubuf_dname(struct dentry *dentry, char *buffer, int len)
+{
+	static const char name[] = "anon_inode:[kubuf]";
+
+	if (len < sizeof(name))
+		return ERR_PTR(-ENAMETOOLONG);
+	return memcpy(buffer + len - sizeof(name), name, sizeof(name));
+}
+
+static const struct dentry_operations kubuf_dentry_ops = {
+	.d_dname = kubuf_dname,
+};
+
+static int kubuf_init_fs_context(struct fs_context *fc)
+{
+	struct pseudo_fs_context *ctx = init_pseudo(fc, KUBUF_FS_MAGIC);
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->dops = &kubuf_dentry_ops;
+	return 0;
+}
+
+/*
+ * Mounted as long as there are files, so that it holds the module just as long
+ * as these do, and an idle node does not keep it from being unloaded.
+ */
+static struct file_system_type kubuf_fs = {
+	.owner = THIS_MODULE,
+	.name = "kubuf",
+	.init_fs_context = kubuf_init_fs_context,
+	.kill_sb = kill_anon_super,
+};
+
+static struct vfsmount *kubuf_mnt;
+static int kubuf_mnt_count;
+
+/* The size is fixed, and what is refused is never half done. */
+static int kubuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			 struct iattr *attr)
+{
+	return -EINVAL;
+}
+
+static const struct inode_operations kubuf_inode_ops = {
+	.setattr = kubuf_setattr,
+};
+
+/* Count a file, and make the inode for the first. */
+static int get_inode(struct kubuf *buf)
+{
+	struct inode *inode;
+	int err = 0;
+
+	mutex_lock(&buf->file_lock);
+	if (buf->nr_files)
+		goto out_count;
+
+	err = simple_pin_fs(&kubuf_fs, &kubuf_mnt, &kubuf_mnt_count);
+	if (err)
+		goto out_unlock;
+	inode = alloc_anon_inode(kubuf_mnt->mnt_sb);
+	if (IS_ERR(inode)) {
+		err = PTR_ERR(inode);
+		simple_release_fs(&kubuf_mnt, &kubuf_mnt_count);
+		goto out_unlock;
+	}
+	inode->i_mode |= S_IFREG;
+	inode->i_op = &kubuf_inode_ops;
+	inode->i_fop = &kubuf_fops;
+	inode->i_private = buf;
+	i_size_write(inode, kubuf_size(buf));
+	buf->inode = inode;
+
+out_count:
+	buf->nr_files++;
+out_unlock:
+	mutex_unlock(&buf->file_lock);
+	return err;
+}
+
+static void put_inode(struct kubuf *buf)
+{
+	struct inode *inode = NULL;
+
+	mutex_lock(&buf->file_lock);
+	if (!--buf->nr_files) {
+		inode = buf->inode;
+		buf->inode = NULL;
+		/* One who came by /proc/PID/fd may still have the inode. */
+		spin_lock(&inode->i_lock);
+		inode->i_private = NULL;
+		spin_unlock(&inode->i_lock);
+	}
+	mutex_unlock(&buf->file_lock);
+
+	if (inode) {
+		iput(inode);
+		simple_release_fs(&kubuf_mnt, &kubuf_mnt_count);
+	}
+}
+
+/* Count a file that comes by way of the inode, if there still is a buffer. */
+static struct kubuf *get_by_inode(struct inode *inode)
+{
+	struct kubuf *buf;
+
+	spin_lock(&inode->i_lock);
+	buf = inode->i_private;
+	if (buf && !kubuf_tryget(buf))
+		buf = NULL;
+	spin_unlock(&inode->i_lock);
+	if (!buf)
+		return ERR_PTR(-ENXIO);
+
+	mutex_lock(&buf->file_lock);
+	if (buf->inode == inode) {
+		buf->nr_files++;
+		mutex_unlock(&buf->file_lock);
+		return buf;
+	}
+	mutex_unlock(&buf->file_lock);
+	kubuf_put(buf);
+	return ERR_PTR(-ENXIO);
+}
+
+static int kubuf_open(struct inode *inode, struct file *file)
+{
+	struct miscdevice *misc = file->private_data;
+	struct kubuf *buf;
+	int err;
+
+	if (misc) {
+		/* misc_mtx keeps the node, and the node keeps the buffer. */
+		buf = container_of(misc, struct kubuf, misc);
+		err = get_inode(buf);
+		if (err)
+			return err;
+		kubuf_get(buf);
+	} else {
+		buf = get_by_inode(inode);
+		if (IS_ERR(buf))
+			return PTR_ERR(buf);
+	}
+	file->private_data = buf;
+	file->f_mapping = buf->inode->i_mapping;
+	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
+	return 0;
+}
+
+static int kubuf_release(struct inode *inode, struct file *file)
+{
+	struct kubuf *buf = file->private_data;
+
+	put_inode(buf);
+	kubuf_put(buf);
+	return 0;
+}
+
+/**
+ * kubuf_file_create() - make a file for a buffer
+ * @buf: buffer of which the caller has a reference
+ *
+ * The file takes a reference of its own, and one to the module.
+ *
+ * Context: process context; sleeps.
+ * Return: the file, or
+ * * %-ENFILE: too many files in the system
+ * * %-ENOMEM: no memory
+ */
+struct file *kubuf_file_create(struct kubuf *buf)
+{
+	struct file *file;
+	int err;
+
+	err = get_inode(buf);
+	if (err)
+		return ERR_PTR(err);
+
+	/* The file gives back one reference to the inode and to the module. */
+	ihold(buf->inode);
+	__module_get(THIS_MODULE);
+	file = alloc_file_pseudo(buf->inode, kubuf_mnt, "[kubuf]",
+				 O_RDWR | O_LARGEFILE, &kubuf_fops);
+	if (IS_ERR(file)) {
+		module_put(THIS_MODULE);
+		iput(buf->inode);
+		put_inode(buf);
+		return file;
+	}
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	kubuf_get(buf);
+	file->private_data = buf;
+	return file;
+}
+
+static loff_t kubuf_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct kubuf *buf = file->private_data;
+	loff_t size = kubuf_size(buf);
+
+	return generic_file_llseek_size(file, offset, whence, size, size);
+}
+
+/*
+ * No lock: a mapping could write at any moment too. The aliases in the data
+ * cache, where there are any, are of single pages.
+ */
+static ssize_t copy(const struct kubuf *buf, struct kiocb *iocb,
+		    struct iov_iter *iter, bool to_buffer)
+{
+	ssize_t done = 0;
+
+	while (iov_iter_count(iter) && iocb->ki_pos < kubuf_size(buf)) {
+		size_t n = min_t(size_t, iov_iter_count(iter), PMD_SIZE);
+		size_t copied;
+		void *kaddr;
+
+		if (fatal_signal_pending(current))
+			return done ?: -EINTR;
+		cond_resched();
+
+		kaddr = kubuf_kaddr(buf, iocb->ki_pos, &n);
+		copied = to_buffer ? copy_from_iter(kaddr, n, iter) :
+				     copy_to_iter(kaddr, n, iter);
+		iocb->ki_pos += copied;
+		done += copied;
+		if (copied < n)
+			return done ?: -EFAULT;
+	}
+	return done;
+}
+
+static ssize_t kubuf_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	return copy(iocb->ki_filp->private_data, iocb, to, false);
+}
+
+static ssize_t kubuf_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct kubuf *buf = iocb->ki_filp->private_data;
+
+	if (iov_iter_count(from) && iocb->ki_pos >= kubuf_size(buf))
+		return -ENOSPC;
+	return copy(buf, iocb, from, true);
+}
+
+static __poll_t kubuf_poll(struct file *file, poll_table *wait)
+{
+	return DEFAULT_POLLMASK;
+}
+
+static long kubuf_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct kubuf *buf = file->private_data;
+	void __user *uarg = (void __user *)arg;
+	struct kubuf_info info;
+	u32 size;
+
+	if (cmd != KUBUF_INFO)
+		return -ENOTTY;
+	if (get_user(size, (u32 __user *)uarg))
+		return -EFAULT;
+	if (size < sizeof(info))
+		return -EINVAL;
+	kubuf_fill_info(buf, &info);
+	return copy_struct_to_user(uarg, size, &info, sizeof(info), NULL);
+}
+
+static void kubuf_show_fdinfo(struct seq_file *seq, struct file *file)
+{
+	struct kubuf *buf = file->private_data;
+
+	seq_printf(seq, "kubuf-id:\t%llu\n", buf->id);
+	if (buf->name[0])
+		seq_printf(seq, "kubuf-name:\t%s\n", buf->name);
+	seq_printf(seq, "kubuf-backing:\t%s\n",
+		   kubuf_backing_name(buf->backing));
+	seq_printf(seq, "kubuf-length:\t%lld\n", kubuf_size(buf));
+	seq_printf(seq, "kubuf-mappings:\t%d\n",
+		   atomic_read(&buf->nr_mappings));
+	seq_printf(seq, "kubuf-reserved:\t%d\n", buf->reserved);
+}
+
+const struct file_operations kubuf_fops = {
+	.owner = THIS_MODULE,
+	.open = kubuf_open,
+	.release = kubuf_release,
+	.llseek = kubuf_llseek,
+	.read_iter = kubuf_read_iter,
+	.write_iter = kubuf_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
+	.fsync = noop_fsync,
+	.poll = kubuf_poll,
+	.unlocked_ioctl = kubuf_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.show_fdinfo = kubuf_show_fdinfo,
+	COMPAT_MMAP
+};
