@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+#	make			the module, for the running kernel or for KDIR=
+#	make demo		all set-up, then a demonstration in a virtual machine
+#	make test		all set-up, then every selftest in a virtual machine
+#	make kselftest		the selftests on this machine's kernel (root)
+#	make check		every static check
+#	make clean
+#
+# test takes KERNEL=stock, newest or 6.12, and CONFIG=. What kbuild understands
+# (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= stock
+CONFIG ?= production
+
+release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
+out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
+sources := Kbuild $(shell find driver -type f)
+
+# The sources are linked into the directory of that kernel and compiled there,
+# so that the modules for several kernels lie side by side.
+define build-module
+	$(if $(release),,$(error No kernel build directory in $(KDIR): install linux-headers-$(shell uname -r) or give KDIR=))
+	@mkdir -p $(out)
+	@cp -rsf $(addprefix $(CURDIR)/,Kbuild driver) $(out)/
+	$(MAKE) -C $(KDIR) M=$(out) modules
+	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
+endef
+
+.PHONY: module demo test kselftest selftests check clean
+
+module:
+	+$(build-module)
+
+$(out)/kubuf.ko: $(sources)
+	+$(build-module)
+
+kselftest: $(out)/kubuf.ko selftests
+	@scripts/kselftest
+
+selftests:
+	+@scripts/selftests $(notdir $(out)) -s
+
+test:
+	+@scripts/test $(KERNEL) $(CONFIG)
+
+demo:
+	+@scripts/demo
+
+check:
+	@scripts/check
+
+clean:
+	rm -rf build

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2034
+# Sourced by the other scripts: where things are, and how to speak to the user.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$top/build
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubuf
+
+note() {
+	printf '==> %s\n' "$*" >&2
+}
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# A sign of life for a step that prints a line per file and takes minutes.
+progress() {
+	local n=0
+	while read -r; do
+		n=$((n + 1))
+		[ $((n % 200)) != 0 ] || printf '    %d files\n' "$n" >&2
+	done
+}
