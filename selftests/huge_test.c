@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Buffers of huge pieces: one fault maps a piece, and whatever takes a part of
+ * one away leaves the rest, its contents and its counts as they were.
+ */
+#include <sys/uio.h>
+
+#include "kselftest_harness.h"
+
+#include "kubuf_map.h"
+#include "kubuf_task.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+FIXTURE(huge)
+{
+	size_t ps;
+	size_t len;
+	long pages;
+	int fd;
+	char *p;
+	struct page_state *before;
+};
+
+FIXTURE_VARIANT(huge)
+{
+	__u32 backing;
+	/* Bytes, as PMD entries and pages. */
+	unsigned int pmds;
+	unsigned int pages;
+};
+
+/* Two pieces and a seam between them. */
+FIXTURE_VARIANT_ADD(huge, two)
+{
+	.backing = KUBUF_BACKING_HUGE, .pmds = 2,
+};
+
+/* A tail that is too small for a PMD entry. */
+FIXTURE_VARIANT_ADD(huge, with_tail)
+{
+	.backing = KUBUF_BACKING_HUGE, .pmds = 1, .pages = 21,
+};
+
+/* One folio, of the size of a piece. */
+FIXTURE_VARIANT_ADD(huge, pages)
+{
+	.backing = KUBUF_BACKING_PAGES, .pmds = 1,
+};
+
+FIXTURE_SETUP(huge)
+{
+	self->ps = page_size();
+	self->len = variant->pmds * pmd_size() + variant->pages * self->ps;
+	self->pages = (long)(self->len / self->ps);
+	self->fd = buf_create(variant->backing, self->len, 0);
+	ASSERT_LE(0, self->fd);
+	ASSERT_TRUE(kernel_fill(self->fd, self->len, 1));
+	self->before = calloc((size_t)self->pages, sizeof(*self->before));
+	ASSERT_NE(NULL, self->before);
+	ASSERT_EQ(self->pages,
+		  page_states(self->fd, self->before, self->pages));
+	self->p = map_fresh(self->fd, self->len, RW, MAP_SHARED, 0);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+/* Unmapped, no page has one reference more or less than before. */
+FIXTURE_TEARDOWN(huge)
+{
+	struct page_state *after = calloc((size_t)self->pages, sizeof(*after));
+	long differ = 0;
+
+	EXPECT_EQ(0, munmap(self->p, self->len));
+	EXPECT_EQ(0, buf_mappings(self->fd));
+	EXPECT_EQ(self->pages, page_states(self->fd, after, self->pages));
+	for (long i = 0; i < self->pages; i++)
+		differ += after[i].refs != self->before[i].refs ||
+			  after[i].pfn != self->before[i].pfn ||
+			  after[i].maps || after[i].mapped || after[i].pinned;
+	EXPECT_EQ(0, differ);
+	free(after);
+	free(self->before);
+	close(self->fd);
+}
+
+/* Pieces that are whole in memory: a PMD entry can map each. */
+static bool whole_pieces(const struct page_state *st, long pages)
+{
+	const long piece = (long)(pmd_size() / page_size());
+
+	for (long i = 0; i < pages / piece * piece; i++) {
+		if (i % piece == 0 ? st[i].pfn % (unsigned long)piece != 0 :
+				     st[i].pfn != st[i - 1].pfn + 1)
+			return false;
+	}
+	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
+/* The first access to a piece maps all of it. */
+TEST_F(huge, one_fault_a_piece)
+{
+	const size_t pieces = variant->pmds * pmd_size();
+	long faults;
+
+	if (!whole_pieces(self->before, self->pages))
+		SKIP(return, "memory is fragmented, or no huge pages");
+	minor_faults();
+	faults = minor_faults();
+	touch(self->p, pieces);
+	faults = minor_faults() - faults;
+	EXPECT_EQ((long)variant->pmds, faults);
+	EXPECT_EQ(pieces / self->ps,
+		  present(self->p, pieces / self->ps, NULL, NULL));
+	EXPECT_EQ((long)(pieces / KIB), smaps_kib(self->p, "Rss"));
+	/* A store needs no fault of its own. */
+	minor_faults();
+	faults = minor_faults();
+	memset(self->p, 1, pieces);
+	faults = minor_faults() - faults;
+	EXPECT_EQ(0, faults);
+}
+
+/* All of the buffer, whatever its pages are. */
+TEST_F(huge, contents)
+{
+	EXPECT_EQ(self->len, mismatch(self->p, self->len, 1));
+	fill(self->p, self->len, 2);
+	EXPECT_EQ(self->len, kernel_mismatch(self->fd, self->len, 2));
+	EXPECT_EQ((long)(self->len / KIB), smaps_kib(self->p, "Rss"));
+	EXPECT_EQ(self->pages, mapped(self->fd, 0, self->pages, NULL, NULL));
+}
+
+/* An address, and then an offset, where no PMD entry fits. */
+TEST_F(huge, unaligned)
+{
+	const size_t off = 3 * self->ps, n = self->len - off;
+	char *q = map_fresh(self->fd, self->len, RW, MAP_SHARED, self->ps);
+	char *r = fresh_range(n, 0);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_NE(MAP_FAILED, r);
+	EXPECT_EQ(self->len, mismatch(q, self->len, 1));
+	r = mmap(r, n, RW, MAP_SHARED | MAP_FIXED, self->fd, (off_t)off);
+	ASSERT_NE(MAP_FAILED, r);
+	EXPECT_TRUE(matches_at(r, n, off, 1));
+	EXPECT_EQ((long)(n / KIB), smaps_kib(r, "Rss"));
+	EXPECT_EQ(0, munmap(q, self->len));
+	EXPECT_EQ(0, munmap(r, n));
+}
+
+/* A hole in a piece. */
+TEST_F(huge, munmap_part)
+{
+	const size_t at = pmd_size() / 2, n = 5 * self->ps;
+
+	touch(self->p, self->len);
+	ASSERT_EQ(0, munmap(self->p + at, n));
+	EXPECT_EQ(2, buf_mappings(self->fd));
+	EXPECT_EQ(SIGSEGV, access_signal(self->p + at, false));
+	EXPECT_TRUE(matches_at(self->p, at, 0, 1));
+	EXPECT_TRUE(matches_at(self->p + at + n, self->len - at - n, at + n,
+			       1));
+	/* What is left is mapped and counted once, as the hole is not. */
+	EXPECT_EQ((long)(at / KIB), smaps_kib(self->p, "Rss"));
+	EXPECT_EQ(0, mapped(self->fd, (long)(at / self->ps), 5, NULL, NULL));
+	EXPECT_EQ(self->pages - 5,
+		  mapped(self->fd, 0, self->pages, NULL, NULL));
+}
+
+/* To drop a part the core drops the piece: the rest faults in again. */
+TEST_F(huge, dontneed_part)
+{
+	const size_t at = pmd_size() / 2, n = 5 * self->ps;
+
+	touch(self->p, self->len);
+	ASSERT_EQ(0, madvise(self->p + at, n, MADV_DONTNEED));
+	EXPECT_EQ(0, mapped(self->fd, (long)(at / self->ps), 5, NULL, NULL));
+	EXPECT_TRUE(matches_at(self->p, at, 0, 1));
+	EXPECT_TRUE(matches_at(self->p + at + n, self->len - at - n, at + n,
+			       1));
+	EXPECT_EQ(self->len, mismatch(self->p, self->len, 1));
+	EXPECT_EQ((long)(self->len / KIB), smaps_kib(self->p, "Rss"));
+	EXPECT_EQ(self->pages, mapped(self->fd, 0, self->pages, NULL, NULL));
+}
+
+TEST_F(huge, mprotect_part)
+{
+	const size_t at = pmd_size() / 2, n = 5 * self->ps;
+
+	touch(self->p, self->len);
+	ASSERT_EQ(0, mprotect(self->p + at, n, PROT_READ));
+	EXPECT_EQ(SIGSEGV, access_signal(self->p + at, true));
+	EXPECT_EQ(0, access_signal(self->p + at + n, false));
+	ASSERT_TRUE(kernel_fill(self->fd, self->len, 2));
+	EXPECT_EQ(self->len, mismatch(self->p, self->len, 2));
+	ASSERT_EQ(0, mprotect(self->p + at, n, RW));
+	fill(self->p, self->len, 3);
+	EXPECT_EQ(self->len, kernel_mismatch(self->fd, self->len, 3));
+}
+
+/* The half of a piece, to where no PMD entry fits. */
+TEST_F(huge, mremap_part)
+{
+	const size_t n = pmd_size() / 2;
+	char *q = fresh_range(n, 3 * self->ps);
+
+	ASSERT_NE(MAP_FAILED, q);
+	touch(self->p, self->len);
+	ASSERT_EQ(q, mremap(self->p + n, n, n, MREMAP_MAYMOVE | MREMAP_FIXED,
+			    q));
+	EXPECT_TRUE(matches_at(q, n, n, 1));
+	EXPECT_TRUE(matches_at(self->p, n, 0, 1));
+	EXPECT_TRUE(matches_at(self->p + 2 * n, self->len - 2 * n, 2 * n, 1));
+	fill(q, n, 2);
+	ASSERT_EQ(0, munmap(q, n));
+	EXPECT_EQ(n, kernel_mismatch(self->fd, self->len, 1));
+}
+
+/* A whole piece. */
+TEST_F(huge, mremap)
+{
+	char *q = fresh_range(self->len, 0);
+
+	ASSERT_NE(MAP_FAILED, q);
+	touch(self->p, self->len);
+	ASSERT_EQ(q, mremap(self->p, self->len, self->len,
+			    MREMAP_MAYMOVE | MREMAP_FIXED, q));
+	EXPECT_EQ(self->len, mismatch(q, self->len, 1));
+	ASSERT_EQ(0, munmap(q, self->len));
+}
+
+/* These look for something to take in a part of a piece. */
+TEST_F(huge, reclaim_part)
+{
+	char *at = self->p + pmd_size() / 2;
+
+	touch(self->p, self->len);
+	EXPECT_EQ(0, madvise(at, 5 * self->ps, MADV_COLD));
+	EXPECT_EQ(0, madvise(at, 5 * self->ps, MADV_PAGEOUT));
+	EXPECT_EQ(0, madvise(self->p, self->len, MADV_PAGEOUT));
+	EXPECT_EQ(self->len, mismatch(self->p, self->len, 1));
+	EXPECT_EQ(self->len, kernel_mismatch(self->fd, self->len, 1));
+}
+
+/* Its size is the length of the part that was never touched, too. */
+TEST_F(huge, populate)
+{
+	ASSERT_EQ(0, madvise(self->p, self->len, MADV_POPULATE_WRITE));
+	EXPECT_EQ((size_t)self->pages,
+		  present(self->p, (size_t)self->pages, NULL, NULL));
+	EXPECT_EQ(self->len, mismatch(self->p, self->len, 1));
+}
+
+struct child {
+	char *p;
+	size_t len;
+};
+
+static long child_fills(void *arg)
+{
+	struct child *c = arg;
+
+	if (mismatch(c->p, c->len, 1) != c->len)
+		return 1;
+	munmap(c->p + pmd_size() / 2, page_size());
+	fill(c->p, pmd_size() / 2, 2);
+	return 0;
+}
+
+TEST_F(huge, fork)
+{
+	struct child c = { .p = self->p, .len = self->len };
+	const size_t half = pmd_size() / 2;
+
+	touch(self->p, self->len);
+	EXPECT_EQ(0, in_child(child_fills, &c));
+	EXPECT_EQ(1, buf_mappings(self->fd));
+	EXPECT_EQ(half, mismatch(self->p, half, 2));
+	EXPECT_TRUE(matches_at(self->p + half, self->len - half, half, 1));
+}
+
+/* Pages that are pinned one by one, out of the middle and over the seam. */
+TEST_F(huge, pin)
+{
+	const size_t n = 8 * self->ps;
+	const size_t at = self->len - n < pmd_size() ? self->len - n :
+						       pmd_size() - n / 2;
+	struct iovec iov = { self->p + at, n };
+	char *tmp = malloc(n);
+	int pipefd[2];
+
+	ASSERT_NE(NULL, tmp);
+	ASSERT_EQ(0, pipe(pipefd));
+	touch(self->p, self->len);
+	ASSERT_EQ((ssize_t)n, vmsplice(pipefd[1], &iov, 1, 0));
+	ASSERT_EQ((ssize_t)n, read(pipefd[0], tmp, n));
+	EXPECT_TRUE(matches_at(tmp, n, at, 1));
+	free(tmp);
+}
+
+TEST_HARNESS_MAIN

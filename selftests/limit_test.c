@@ -1,0 +1,853 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whom the memory of a buffer is charged to, what happens at each limit, and
+ * that all of it comes back.
+ */
+#include <limits.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "kselftest_harness.h"
+#include "kubuf_task.h"
+
+#define NAME		"limit-test"
+
+/* Users of these tests only, so that nothing is charged to them before. */
+#define USER		64123
+#define OTHER_USER	64124
+
+/* The limit of all buffers together; as it was after each test. */
+FIXTURE(limit) {
+	char limit_mb[32];
+};
+
+FIXTURE_VARIANT(limit) {
+	KUBUF_VARIANT_FIELDS
+};
+
+KUBUF_VARIANTS(limit);
+
+FIXTURE_SETUP(limit)
+{
+	buf_destroy(NAME);
+	ASSERT_EQ(0, parameter_get("limit_mb", self->limit_mb,
+				   sizeof(self->limit_mb)));
+	ASSERT_EQ(0, named_count());
+}
+
+FIXTURE_TEARDOWN(limit)
+{
+	buf_destroy(NAME);
+	EXPECT_EQ(0, parameter_set("limit_mb", self->limit_mb));
+}
+
+#define CREATE(length)	buf_create(variant->backing, length, variant->flags)
+
+TEST_F(limit, more_than_is_allowed)
+{
+	int fd;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "2"));
+	EXPECT_EQ(-ENOSPC, CREATE(2 * MIB + 1));
+	/* What was refused was not counted. */
+	EXPECT_EQ(-ENOSPC, CREATE(2 * MIB + 1));
+	fd = CREATE(2 * MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+TEST_F(limit, exactly_what_is_allowed)
+{
+	int fd, second;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "4"));
+	for (int i = 0; i < 5; i++) {
+		fd = CREATE(4 * MIB);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(-ENOSPC, CREATE(1));
+		close(fd);
+	}
+	/* The sum of all counts, not each. */
+	fd = CREATE(2 * MIB);
+	ASSERT_LE(0, fd);
+	second = CREATE(2 * MIB);
+	ASSERT_LE(0, second);
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	close(second);
+	second = CREATE(1);
+	EXPECT_LE(0, second);
+	close(second);
+	close(fd);
+}
+
+/* As long as anybody has it: another fd, then a mapping alone. */
+TEST_F(limit, counted_until_the_last_user_is_gone)
+{
+	char *p;
+	int fd, second;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "4"));
+	fd = CREATE(4 * MIB);
+	ASSERT_LE(0, fd);
+	second = dup(fd);
+	close(fd);
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	p = buf_map(second, page_size(), PROT_READ);
+	ASSERT_NE(MAP_FAILED, p);
+	close(second);
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	munmap(p, page_size());
+	fd = CREATE(4 * MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+TEST_F(limit, named_is_counted_until_destroyed)
+{
+	int fd;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "4"));
+	fd = buf_create_named(NAME, variant->backing, 4 * MIB, variant->flags,
+			      0);
+	ASSERT_LE(0, fd);
+	close(fd);
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	/* Destroyed and still open. */
+	fd = node_open(NAME, O_RDONLY);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, buf_destroy(NAME));
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	close(fd);
+	fd = CREATE(4 * MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+/* Before a taken name is noticed the memory is there, and must go again. */
+TEST_F(limit, taken_name_is_not_counted)
+{
+	int fd;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "5"));
+	fd = buf_create_named(NAME, KUBUF_BACKING_VMALLOC, MIB, 0, 0);
+	ASSERT_LE(0, fd);
+	close(fd);
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(-EEXIST, buf_create_named(NAME, variant->backing,
+						    4 * MIB, variant->flags,
+						    0));
+	/* Of two errors this one comes first. */
+	ASSERT_EQ(0, parameter_set("limit_mb", "4"));
+	EXPECT_EQ(-ENOSPC, buf_create_named(NAME, variant->backing, 4 * MIB,
+					    variant->flags, 0));
+}
+
+TEST_F(limit, lowered_below_what_is_there)
+{
+	int fd;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "4"));
+	fd = CREATE(4 * MIB);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, parameter_set("limit_mb", "1"));
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	EXPECT_EQ(1, pwrite(fd, "k", 1, 4 * MIB - 1));
+	close(fd);
+	fd = CREATE(MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+TEST_F(limit, nothing_at_all)
+{
+	ASSERT_EQ(0, parameter_set("limit_mb", "0"));
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+}
+
+/* More MiB than there are bytes in 64 bits. */
+TEST_F(limit, absurdly_high)
+{
+	const char * const limits[] = {
+		"18446744073709551615", "17592186044416", "17592186044417",
+		"8796093022208",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		int fd;
+
+		ASSERT_EQ(0, parameter_set("limit_mb", limits[i]));
+		fd = CREATE(MIB);
+		EXPECT_LE(0, fd);
+		close(fd);
+	}
+}
+
+/* What sixteen creators share: how much of the limit they know to be taken. */
+struct creators {
+	long taken;
+	long most;
+	long granted;
+	long wrong;
+	int go;
+	__u32 backing;
+	__u32 flags;
+	long length;
+};
+
+#define CREATORS	16
+
+/* One creator: all at the same moment, then again and again. */
+static void creator(struct creators *c, bool hold)
+{
+	while (!__atomic_load_n(&c->go, __ATOMIC_ACQUIRE))
+		sched_yield();
+	for (int i = 0; i < (hold ? 1 : 50); i++) {
+		int fd = buf_create(c->backing, c->length, c->flags);
+		long now, most;
+
+		if (fd < 0) {
+			if (fd != -ENOSPC)
+				__atomic_fetch_add(&c->wrong, 1,
+						   __ATOMIC_RELAXED);
+			continue;
+		}
+		/* Never more than there really is: after it, and before. */
+		now = __atomic_add_fetch(&c->taken, c->length,
+					 __ATOMIC_SEQ_CST);
+		most = __atomic_load_n(&c->most, __ATOMIC_RELAXED);
+		while (now > most &&
+		       !__atomic_compare_exchange_n(&c->most, &most, now, false,
+						    __ATOMIC_SEQ_CST,
+						    __ATOMIC_SEQ_CST))
+			;
+		__atomic_fetch_add(&c->granted, 1, __ATOMIC_RELAXED);
+		if (hold)
+			pause();
+		sched_yield();
+		__atomic_fetch_sub(&c->taken, c->length, __ATOMIC_SEQ_CST);
+		close(fd);
+	}
+	_exit(0);
+}
+
+static struct creators *start_creators(__u32 backing, __u32 flags, bool hold,
+				       pid_t pids[CREATORS])
+{
+	struct creators *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (c == MAP_FAILED)
+		abort();
+	c->backing = backing;
+	c->flags = flags;
+	c->length = MIB;
+	for (int i = 0; i < CREATORS; i++) {
+		pids[i] = fork();
+		if (!pids[i])
+			creator(c, hold);
+		if (pids[i] < 0)
+			abort();
+	}
+	__atomic_store_n(&c->go, 1, __ATOMIC_RELEASE);
+	return c;
+}
+
+TEST_F_TIMEOUT(limit, creators_at_once_never_pass_it, 120)
+{
+	pid_t pids[CREATORS];
+	struct creators *c;
+	int fd;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "5"));
+	c = start_creators(variant->backing, variant->flags, false, pids);
+	for (int i = 0; i < CREATORS; i++)
+		waitpid(pids[i], NULL, 0);
+	EXPECT_EQ(0, c->wrong);
+	EXPECT_LT(0, c->granted);
+	EXPECT_GE((long)(5 * MIB), c->most);
+	/* And nothing of it is still counted. */
+	EXPECT_EQ(0, c->taken);
+	fd = CREATE(4 * MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+/* Each wants a fifth of it and keeps it: five get it, and eleven do not. */
+TEST_F_TIMEOUT(limit, creators_at_once_use_all_of_it, 120)
+{
+	pid_t pids[CREATORS];
+	struct creators *c;
+	int ended = 0;
+	int fd;
+
+	ASSERT_EQ(0, parameter_set("limit_mb", "5"));
+	c = start_creators(variant->backing, variant->flags, true, pids);
+	while (ended < CREATORS - 5) {
+		pid_t pid = wait(NULL);
+
+		ASSERT_LT(0, pid);
+		for (int i = 0; i < CREATORS; i++)
+			if (pids[i] == pid)
+				pids[i] = 0;
+		ended++;
+	}
+	while (__atomic_load_n(&c->granted, __ATOMIC_RELAXED) < 5)
+		sched_yield();
+	EXPECT_EQ(0, c->wrong);
+	EXPECT_EQ((long)(5 * MIB), c->taken);
+	EXPECT_EQ(-ENOSPC, CREATE(1));
+	for (int i = 0; i < CREATORS; i++)
+		if (pids[i])
+			kill_wait(pids[i]);
+	/* Killed is as good as closed. */
+	fd = CREATE(4 * MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+TEST(limit_mb_refuses_what_is_not_a_number)
+{
+	char before[32], after[32];
+
+	ASSERT_EQ(0, parameter_get("limit_mb", before, sizeof(before)));
+	EXPECT_EQ(-EINVAL, parameter_set("limit_mb", "much"));
+	EXPECT_EQ(-EINVAL, parameter_set("limit_mb", "-1"));
+	EXPECT_EQ(-ERANGE, parameter_set("limit_mb", "18446744073709551616"));
+	ASSERT_EQ(0, parameter_get("limit_mb", after, sizeof(after)));
+	EXPECT_STREQ(before, after);
+}
+
+/* RLIMIT_MEMLOCK: what a user may have in all its processes. */
+FIXTURE(memlock) {
+	int unused;
+};
+
+FIXTURE_VARIANT(memlock) {
+	KUBUF_VARIANT_FIELDS
+};
+
+/* Reserved buffers are not for such users. */
+KUBUF_PAGE_VARIANTS(memlock);
+KUBUF_VARIANT(memlock, kmalloc, KUBUF_BACKING_KMALLOC, 0, true);
+
+FIXTURE_SETUP(memlock)
+{
+}
+
+FIXTURE_TEARDOWN(memlock)
+{
+}
+
+static int memlock_set(rlim_t bytes)
+{
+	struct rlimit rl = { .rlim_cur = bytes, .rlim_max = bytes };
+
+	return setrlimit(RLIMIT_MEMLOCK, &rl) ? -errno : 0;
+}
+
+struct ask {
+	__u32 backing;
+	size_t limit;
+	size_t length;
+	uid_t user;
+};
+
+static long create_under_fn(void *arg)
+{
+	struct ask *ask = arg;
+	int ret = memlock_set(ask->limit);
+
+	if (!ret && ask->user)
+		ret = become(ask->user);
+	if (!ret)
+		ret = buf_create(ask->backing, ask->length, 0);
+	return ret < 0 ? ret : 0;
+}
+
+/* Have a user create one buffer under a limit, and give it back. */
+static long create_under(uid_t user, struct ask *ask)
+{
+	ask->user = user;
+	return in_child(create_under_fn, ask);
+}
+
+TEST_F(memlock, exactly_what_is_allowed)
+{
+	struct ask ask = { variant->backing, MIB, MIB, 0 };
+
+	EXPECT_EQ(0, create_under(USER, &ask));
+	ask.length = MIB + 1;
+	EXPECT_EQ(-ENOMEM, create_under(USER, &ask));
+	ask.limit = RLIM_INFINITY;
+	EXPECT_EQ(0, create_under(USER, &ask));
+	ask.limit = 0;
+	ask.length = 1;
+	EXPECT_EQ(-ENOMEM, create_under(USER, &ask));
+}
+
+static long fill_and_refill(void *arg)
+{
+	struct ask *ask = arg;
+	int fd, ret;
+
+	ret = memlock_set(2 * MIB);
+	for (int i = 0; !ret && i < 5; i++) {
+		fd = buf_create(ask->backing, 2 * MIB, 0);
+		if (fd < 0)
+			return fd;
+		ret = buf_create(ask->backing, 1, 0);
+		if (ret != -ENOMEM)
+			return 1;
+		ret = 0;
+		close(fd);
+	}
+	return ret;
+}
+
+TEST_F(memlock, comes_back_with_the_last_close)
+{
+	struct ask ask = { .backing = variant->backing };
+
+	EXPECT_EQ(0, as_user(USER, fill_and_refill, &ask));
+}
+
+/* A child that keeps a buffer until it is killed. */
+static pid_t holder(uid_t user, __u32 backing, size_t length, size_t limit,
+		    int *fd)
+{
+	int ready[2];
+	pid_t pid;
+
+	if (pipe(ready))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		*fd = memlock_set(limit) || become(user) ?
+			-EPERM : buf_create(backing, length, 0);
+		if (write(ready[1], fd, sizeof(*fd)) == sizeof(*fd))
+			pause();
+		_exit(1);
+	}
+	if (pid > 0 && read(ready[0], fd, sizeof(*fd)) != sizeof(*fd))
+		*fd = -EIO;
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+TEST_F(memlock, is_shared_by_all_processes_of_a_user)
+{
+	struct ask ask = { variant->backing, MIB, 512 * KIB, 0 };
+	pid_t pid;
+	int fd;
+
+	pid = holder(USER, variant->backing, MIB, MIB, &fd);
+	ASSERT_LT(0, pid);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(-ENOMEM, create_under(USER, &ask));
+	/* Others have a limit of their own. */
+	EXPECT_EQ(0, create_under(OTHER_USER, &ask));
+	kill_wait(pid);
+	EXPECT_EQ(0, create_under(USER, &ask));
+}
+
+/* The one who made it pays, as long as anybody has it. */
+TEST_F(memlock, is_charged_to_the_creator)
+{
+	struct ask ask = { variant->backing, MIB, 512 * KIB, 0 };
+	int pidfd, theirs, fd;
+	pid_t pid;
+
+	pid = holder(USER, variant->backing, MIB, MIB, &theirs);
+	ASSERT_LT(0, pid);
+	EXPECT_LE(0, theirs);
+	pidfd = syscall(__NR_pidfd_open, pid, 0);
+	ASSERT_LE(0, pidfd);
+	fd = syscall(__NR_pidfd_getfd, pidfd, theirs, 0);
+	ASSERT_LE(0, fd);
+	kill_wait(pid);
+	close(pidfd);
+	EXPECT_EQ(1, pwrite(fd, "k", 1, 0));
+	EXPECT_EQ(-ENOMEM, create_under(USER, &ask));
+	close(fd);
+	EXPECT_EQ(0, create_under(USER, &ask));
+}
+
+/* CAP_IPC_LOCK. */
+TEST_F(memlock, is_not_for_root)
+{
+	struct ask ask = { variant->backing, 0, MIB, 0 };
+
+	EXPECT_EQ(0, create_under(0, &ask));
+}
+
+/* A cgroup with a limit, and none of its own if the kernel has none. */
+FIXTURE(cgroup) {
+	char top[32];
+	char dir[64];
+};
+
+FIXTURE_VARIANT(cgroup) {
+	KUBUF_VARIANT_FIELDS
+};
+
+KUBUF_VARIANTS(cgroup);
+
+static void cgroup_path(char path[128], const char *dir, const char *file)
+{
+	snprintf(path, 128, "%.64s/%s", dir, file);
+}
+
+static int cgroup_write(const char *dir, const char *file, const char *text)
+{
+	char path[128];
+
+	cgroup_path(path, dir, file);
+	return file_write(path, text);
+}
+
+static long long cgroup_read(const char *dir, const char *file)
+{
+	char path[128];
+
+	cgroup_path(path, dir, file);
+	return file_number(path);
+}
+
+FIXTURE_SETUP(cgroup)
+{
+	snprintf(self->top, sizeof(self->top), "/tmp/limit-test-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->top));
+	/* A mount for this process alone, gone with it whatever happens. */
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("cgroup2", self->top, "cgroup2", 0, NULL))
+		return;
+	/* There already, or refused: the directory shows which. */
+	cgroup_write(self->top, "cgroup.subtree_control", "+memory");
+	snprintf(self->dir, sizeof(self->dir), "%s/kubuf-%d", self->top,
+		 getpid());
+	ASSERT_EQ(0, mkdir(self->dir, 0755));
+	if (cgroup_read(self->dir, "memory.current") >= 0)
+		return;
+	rmdir(self->dir);
+	self->dir[0] = '\0';
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	if (self->dir[0])
+		EXPECT_EQ(0, rmdir(self->dir));
+	umount(self->top);
+	rmdir(self->top);
+}
+
+struct member {
+	const char *dir;
+	__u32 backing;
+	__u32 flags;
+	size_t length;
+	/* Bytes that the cgroup has: before, meanwhile, after. */
+	long long before;
+	long long with;
+	long long after;
+	int made;
+};
+
+/*
+ * Join, and stay on one processor: each has a stock of charges of its own, by
+ * which the numbers are too high.
+ */
+static int join(const struct member *m)
+{
+	cpu_set_t one;
+	char pid[16];
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		return -errno;
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return cgroup_write(m->dir, "cgroup.procs", pid);
+}
+
+/* Make buffers until it fails: how it failed. */
+static long create_many(void *arg)
+{
+	struct member *m = arg;
+	int ret = join(m);
+
+	while (!ret && m->made < 32) {
+		ret = buf_create(m->backing, m->length, m->flags);
+		if (ret < 0)
+			break;
+		m->made++;
+		ret = 0;
+	}
+	return ret;
+}
+
+static bool member_share(struct member **m)
+{
+	*m = mmap(NULL, sizeof(**m), PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return *m != MAP_FAILED;
+}
+
+TEST_F_TIMEOUT(cgroup, too_much_fails_and_kills_nobody, 120)
+{
+	struct member *m;
+	char path[128];
+
+	if (!self->dir[0])
+		SKIP(return, "no memory controller in cgroup v2");
+	ASSERT_TRUE(member_share(&m));
+	*m = (struct member) {
+		.dir = self->dir,
+		.backing = variant->backing,
+		.flags = variant->flags,
+		.length = 4 * MIB,
+	};
+	ASSERT_EQ(0, cgroup_write(self->dir, "memory.max", "18M"));
+	EXPECT_EQ(-ENOMEM, in_child(create_many, m));
+	EXPECT_EQ(4, m->made);
+	cgroup_path(path, self->dir, "memory.events");
+	EXPECT_EQ(0, file_field(path, "oom_kill"));
+	/* The limit was met, or all this shows nothing. */
+	EXPECT_LT(0, file_field(path, "max"));
+}
+
+/* One that is far above the limit; what was allocated for it goes again. */
+TEST_F_TIMEOUT(cgroup, far_too_much_leaves_nothing, 120)
+{
+	char path[128], limit[32];
+	struct member *m;
+	int fd;
+
+	if (variant->backing == KUBUF_BACKING_KMALLOC ||
+	    variant->backing == KUBUF_BACKING_PAGES)
+		return;
+	if (!self->dir[0])
+		SKIP(return, "no memory controller in cgroup v2");
+	ASSERT_TRUE(member_share(&m));
+	*m = (struct member) {
+		.dir = self->dir,
+		.backing = variant->backing,
+		.flags = variant->flags,
+		.length = 64 * MIB,
+	};
+	ASSERT_EQ(0, parameter_get("limit_mb", limit, sizeof(limit)));
+	ASSERT_EQ(0, parameter_set("limit_mb", "64"));
+	ASSERT_EQ(0, cgroup_write(self->dir, "memory.max", "16M"));
+	EXPECT_EQ(-ENOMEM, in_child(create_many, m));
+	EXPECT_EQ(0, m->made);
+	EXPECT_GT((long long)MIB, cgroup_read(self->dir, "memory.current"));
+	cgroup_path(path, self->dir, "memory.events");
+	EXPECT_EQ(0, file_field(path, "oom_kill"));
+	/* Nor is it counted against the other limit. */
+	fd = CREATE(64 * MIB);
+	EXPECT_LE(0, fd);
+	close(fd);
+	EXPECT_EQ(0, parameter_set("limit_mb", limit));
+}
+
+static long create_and_weigh(void *arg)
+{
+	struct member *m = arg;
+	int ret = join(m);
+	int a, b;
+
+	if (ret)
+		return ret;
+	/* So that what the first call needs itself is there already. */
+	a = buf_create(m->backing, m->length, m->flags);
+	close(a);
+	m->before = cgroup_read(m->dir, "memory.current");
+	a = buf_create(m->backing, m->length, m->flags);
+	b = buf_create(m->backing, m->length, m->flags);
+	m->with = cgroup_read(m->dir, "memory.current");
+	close(a);
+	close(b);
+	m->after = cgroup_read(m->dir, "memory.current");
+	return a < 0 ? a : b < 0 ? b : 0;
+}
+
+/* Paid at creation, before anything is touched. */
+TEST_F_TIMEOUT(cgroup, is_charged_and_gets_it_back, 120)
+{
+	const long long slack = MIB, sum = 8 * MIB;
+	struct member *m;
+
+	if (!self->dir[0])
+		SKIP(return, "no memory controller in cgroup v2");
+	ASSERT_TRUE(member_share(&m));
+	*m = (struct member) {
+		.dir = self->dir,
+		.backing = variant->backing,
+		.flags = variant->flags,
+		.length = 4 * MIB,
+	};
+	ASSERT_EQ(0, in_child(create_and_weigh, m));
+	EXPECT_LE(m->before + sum - slack, m->with);
+	EXPECT_GE(m->before + sum + slack, m->with);
+	EXPECT_LE(m->before - slack, m->after);
+	EXPECT_GE(m->before + slack, m->after);
+}
+
+/* Memory comes back, whatever was done with it. */
+FIXTURE(leak) {
+	long long before;
+};
+
+FIXTURE_VARIANT(leak) {
+	KUBUF_VARIANT_FIELDS
+};
+
+KUBUF_VARIANTS(leak);
+
+FIXTURE_SETUP(leak)
+{
+	buf_destroy(NAME);
+}
+
+FIXTURE_TEARDOWN(leak)
+{
+}
+
+/*
+ * KiB that one could allocate. Each processor keeps some free pages to itself,
+ * which are in no sum, and the more of them the more come and go.
+ */
+static long long free_kib(void)
+{
+	long long kib = file_field("/proc/meminfo", "MemAvailable");
+	FILE *f = fopen("/proc/zoneinfo", "re");
+	char line[256];
+	long count;
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " count: %ld", &count) == 1)
+			kib += count * (long)(page_size() / KIB);
+	fclose(f);
+	return kib;
+}
+
+static long long slab_kib(void)
+{
+	return file_field("/proc/meminfo", "Slab");
+}
+
+/*
+ * KiB that a number has grown by, with a sign of 1, or shrunk. Some memory is
+ * freed only when all processors have passed by: wait for it.
+ */
+static long long lost(long long (*number)(void), int sign, long long before)
+{
+	long long kib = 0;
+
+	for (int i = 0; i < 300; i++) {
+		kib = sign * (number() - before);
+		if (kib <= (long)KIB)
+			break;
+		usleep(10000);
+	}
+	return kib;
+}
+
+static int use_once(__u32 backing, __u32 flags)
+{
+	const size_t length = 4 * MIB;
+	int fd = buf_create(backing, length, flags);
+	char *p;
+
+	if (fd < 0)
+		return fd;
+	p = buf_map(fd, length, PROT_READ | PROT_WRITE);
+	if (p == MAP_FAILED)
+		return -errno;
+	for (size_t off = 0; off < length; off += page_size())
+		p[off] = 1;
+	close(fd);
+	munmap(p, length);
+	return 0;
+}
+
+/*
+ * Do something many times and see whether memory is missing afterwards. Others
+ * may have taken it, once or twice; a leak is there each time.
+ */
+#define TRIES	3
+
+/* 800 MiB in all, so that every page of each may not be lost. */
+TEST_F_TIMEOUT(leak, memory, 300)
+{
+	long long before, kib = LONG_MAX;
+
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, use_once(variant->backing, variant->flags));
+	for (int try = 0; try < TRIES && kib > 4 * (long)KIB; try++) {
+		before = free_kib();
+		ASSERT_LT(0, before);
+		for (int i = 0; i < 200; i++)
+			ASSERT_EQ(0, use_once(variant->backing,
+					      variant->flags));
+		kib = lost(free_kib, -1, before);
+	}
+	EXPECT_GE(4 * (long)KIB, kib);
+}
+
+TEST_F_TIMEOUT(leak, memory_of_what_was_refused, 300)
+{
+	long long before, kib = LONG_MAX;
+	int fd;
+
+	fd = buf_create_named(NAME, KUBUF_BACKING_VMALLOC, 1, 0, 0);
+	ASSERT_LE(0, fd);
+	for (int try = 0; try < TRIES && kib > 4 * (long)KIB; try++) {
+		before = free_kib();
+		ASSERT_LT(0, before);
+		for (int i = 0; i < 50; i++)
+			ASSERT_EQ(-EEXIST,
+				  buf_create_named(NAME, variant->backing,
+						   4 * MIB, variant->flags,
+						   0));
+		kib = lost(free_kib, -1, before);
+	}
+	EXPECT_GE(4 * (long)KIB, kib);
+	close(fd);
+	EXPECT_EQ(0, buf_destroy(NAME));
+}
+
+static int describe_once(__u32 backing, __u32 flags, bool named)
+{
+	int fd = named ? buf_create_named(NAME, backing, 1, flags, 0) :
+			 buf_create(backing, 1, flags);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return named ? buf_destroy(NAME) : 0;
+}
+
+/* The small things: a kilobyte of each would be two megabytes. */
+TEST_F_TIMEOUT(leak, descriptions, 300)
+{
+	long long before, kib = LONG_MAX;
+
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(0, describe_once(variant->backing, variant->flags,
+					   i % 2));
+	for (int try = 0; try < TRIES && kib > (long)KIB; try++) {
+		before = slab_kib();
+		ASSERT_LT(0, before);
+		for (int i = 0; i < 2000; i++)
+			ASSERT_EQ(0, describe_once(variant->backing,
+						   variant->flags, i % 4));
+		kib = lost(slab_kib, 1, before);
+	}
+	EXPECT_GE((long)KIB, kib);
+}
+
+TEST_HARNESS_MAIN
