@@ -77,55 +77,76 @@ static struct folio *alloc_folio(struct kubuf *buf, gfp_t gfp,
 	return folio;
 }
 
-/*
- * One folio where one entry of a page table can map it. Else single pages: the
- * tail pages of an allocation that is neither have no count of their own and
- * can't be mapped, and PG_reserved is illegal on the pages of a folio.
- */
-static int alloc_contiguous(struct kubuf *buf, gfp_t gfp)
+static struct page **alloc_table(unsigned long nr)
 {
-	unsigned int order = get_order(kubuf_size(buf));
-	struct folio *folio;
-	unsigned long i;
-
-	if (!buf->reserved && order <= CHUNK_ORDER &&
-	    is_power_of_2(buf->nr_pages)) {
-		folio = alloc_folio(buf, gfp, order, 0);
-		if (!folio)
-			return -ENOMEM;
-		buf->head = folio_page(folio, 0);
-	} else {
-		buf->head = alloc_pages_node(buf->node, gfp, order);
-		if (!buf->head)
-			return -ENOMEM;
-		split_page(buf->head, order);
-		buf->split = true;
-		for (i = buf->nr_pages; i < 1UL << order; i++)
-			put_page(buf->head + i);
-	}
-	buf->kaddr = page_address(buf->head);
-	return 0;
+	return kvcalloc(nr, sizeof(struct page *),
+			GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 }
 
-static void free_contiguous(struct kubuf *buf)
-{
-	unsigned long i;
-
-	if (!buf->split) {
-		put_page(buf->head);
-		return;
-	}
-	for (i = 0; i < buf->nr_pages; i++)
-		put_page(kubuf_page(buf, i));
-}
-
-static void free_page_table(struct page **pages, unsigned long nr)
+static void free_table(struct page **pages, unsigned long nr)
 {
 	unsigned long i;
 
 	for (i = 0; i < nr; i++)
 		put_page(pages[i]);
 	kvfree(pages);
+}
+
+/*
+ * Single pages: the tail pages of an allocation that is no folio have no count
+ * of their own and can't be mapped.
+ */
+static int alloc_split(struct kubuf *buf, gfp_t gfp, unsigned int order)
+{
+	struct page *page;
+	unsigned long i;
+
+	buf->pages = alloc_table(buf->nr_pages);
+	if (!buf->pages)
+		return -ENOMEM;
+	page = alloc_pages_node(buf->node, gfp, order);
+	if (!page) {
+		kvfree(buf->pages);
+		return -ENOMEM;
+	}
+	buf->kaddr = page_address(page);
+
+	split_page(page, order);
+	for (i = 0; i < 1UL << order; i++)
+		if (i < buf->nr_pages)
+			buf->pages[i] = page + i;
+		else
+			put_page(page + i);
+	return 0;
+}
+
+/*
+ * One folio where one entry of a page table can map it. Not for a reserved
+ * buffer: PG_reserved is illegal on the pages of a folio.
+ */
+static int alloc_contiguous(struct kubuf *buf, gfp_t gfp)
+{
+	unsigned int order = get_order(kubuf_size(buf));
+	struct folio *folio;
+
+	if (buf->reserved || order > CHUNK_ORDER ||
+	    !is_power_of_2(buf->nr_pages))
+		return alloc_split(buf, gfp, order);
+
+	folio = alloc_folio(buf, gfp, order, 0);
+	if (!folio)
+		return -ENOMEM;
+	buf->head = folio_page(folio, 0);
+	buf->kaddr = folio_address(folio);
+	return 0;
+}
+
+static void free_contiguous(struct kubuf *buf)
+{
+	if (buf->pages)
+		free_table(buf->pages, buf->nr_pages);
+	else
+		put_page(buf->head);
 }
 
 /*
@@ -138,8 +159,7 @@ static int alloc_vmalloc(struct kubuf *buf, gfp_t gfp)
 	struct page **pages;
 	int err;
 
-	pages = kvcalloc(buf->nr_pages, sizeof(*pages),
-			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	pages = alloc_table(buf->nr_pages);
 	if (!pages)
 		return -ENOMEM;
 
@@ -167,7 +187,7 @@ static int alloc_vmalloc(struct kubuf *buf, gfp_t gfp)
 	return 0;
 
 err_pages:
-	free_page_table(pages, done);
+	free_table(pages, done);
 	return err;
 }
 
@@ -184,8 +204,7 @@ static int alloc_fragments(struct kubuf *buf, struct kubuf_chunk *chunk,
 	struct folio *folio;
 	unsigned int order;
 
-	chunk->pages = kvcalloc(nr, sizeof(*chunk->pages),
-				GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	chunk->pages = alloc_table(nr);
 	if (!chunk->pages)
 		return -ENOMEM;
 

@@ -26,9 +26,47 @@
 #define MAX_PAGE_ORDER (MAX_ORDER - 1)
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-/* What maps a whole folio of a file is counted by each of its pages, too. */
-#define folio_entire_mapcount(folio) 0
+#ifndef PMD_ORDER
+#define PMD_ORDER (PMD_SHIFT - PAGE_SHIFT)
+#endif
+
+/* Unmapping does not ask which pages were used of late. */
+#ifndef FMODE_NOREUSE
+#define FMODE_NOREUSE 0
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define ptep_get(pte) READ_ONCE(*(pte))
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+/* It is there, but GUP would take the entry for one of a folio. */
+static inline vm_fault_t compat_insert_pfn_pmd(struct vm_fault *vmf,
+					       unsigned long pfn, bool write)
+{
+	return VM_FAULT_FALLBACK;
+}
+
+#define vmf_insert_pfn_pmd compat_insert_pfn_pmd
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+
+static inline vm_fault_t compat_insert_pfn_pmd(struct vm_fault *vmf,
+					       unsigned long pfn, bool write)
+{
+	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write);
+}
+
+#define vmf_insert_pfn_pmd compat_insert_pfn_pmd
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+/* The core maps all of a folio when ->fault() gives a page of it. */
+static inline vm_fault_t vmf_insert_folio_pmd(struct vm_fault *vmf,
+					      struct folio *folio, bool write)
+{
+	return VM_FAULT_FALLBACK;
+}
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
@@ -98,6 +136,7 @@ struct vm_area_desc {
 #define VMA_MIXEDMAP_BIT	VM_MIXEDMAP
 #define VMA_DONTEXPAND_BIT	VM_DONTEXPAND
 #define VMA_DONTDUMP_BIT	VM_DONTDUMP
+#define VMA_HUGEPAGE_BIT	VM_HUGEPAGE
 
 #define vma_desc_test(desc, flag)	((desc)->vm_flags & (flag))
 #define vma_desc_clear_flags(desc, flag) ((desc)->vm_flags &= ~(flag))

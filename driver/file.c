@@ -94,6 +94,8 @@ static int get_inode(struct kubuf *buf)
 	inode->i_op = &kubuf_inode_ops;
 	inode->i_fop = &kubuf_fops;
 	inode->i_private = buf;
+	/* What a mapping writes is not seen, so that times would be wrong. */
+	inode->i_flags |= S_NOCMTIME;
 	i_size_write(inode, kubuf_size(buf));
 	buf->inode = inode;
 
@@ -149,6 +151,16 @@ static struct kubuf *get_by_inode(struct inode *inode)
 	return ERR_PTR(-ENXIO);
 }
 
+/* Of a file that was counted and has a reference to the buffer. */
+static void init_file(struct file *file, struct kubuf *buf)
+{
+	file->private_data = buf;
+	file->f_mapping = buf->inode->i_mapping;
+	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
+	/* The pages are on no LRU list: who unmaps need not mark them used. */
+	file->f_mode |= FMODE_NOREUSE;
+}
+
 static int kubuf_open(struct inode *inode, struct file *file)
 {
 	struct miscdevice *misc = file->private_data;
@@ -167,9 +179,7 @@ static int kubuf_open(struct inode *inode, struct file *file)
 		if (IS_ERR(buf))
 			return PTR_ERR(buf);
 	}
-	file->private_data = buf;
-	file->f_mapping = buf->inode->i_mapping;
-	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
+	init_file(file, buf);
 	return 0;
 }
 
@@ -215,7 +225,7 @@ struct file *kubuf_file_create(struct kubuf *buf)
 	}
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	kubuf_get(buf);
-	file->private_data = buf;
+	init_file(file, buf);
 	return file;
 }
 
@@ -280,14 +290,13 @@ static long kubuf_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct kubuf *buf = file->private_data;
 	void __user *uarg = (void __user *)arg;
 	struct kubuf_info info;
-	u32 size;
+	int size;
 
 	if (cmd != KUBUF_INFO)
 		return -ENOTTY;
-	if (get_user(size, (u32 __user *)uarg))
-		return -EFAULT;
-	if (size < sizeof(info))
-		return -EINVAL;
+	size = kubuf_copy_args(&info, sizeof(info), uarg);
+	if (size < 0)
+		return size;
 	kubuf_fill_info(buf, &info);
 	return copy_struct_to_user(uarg, size, &info, sizeof(info), NULL);
 }
@@ -321,5 +330,6 @@ const struct file_operations kubuf_fops = {
 	.unlocked_ioctl = kubuf_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = kubuf_show_fdinfo,
+	.get_unmapped_area = thp_get_unmapped_area,
 	COMPAT_MMAP
 };

@@ -74,10 +74,9 @@ enum kubuf_state {
  * @backing: how its pages were allocated
  * @reserved: PG_reserved is set on its pages while they are mapped
  * @pfn_path: mapped by frame number; else as refcounted pages
- * @split: @head is the first of single pages; else of one folio
- * @head: first page of a contiguous buffer (kmalloc, pages)
- * @pages: pages of a vmalloc buffer; belongs to @kaddr
- * @chunks: pieces of a huge buffer
+ * @pages: its pages, if they are single ones; else %NULL
+ * @chunks: its pieces, if it is huge; else %NULL
+ * @head: its first page, if neither
  * @kaddr: the kernel's address of the whole buffer; %NULL for a huge one,
  *	whose pieces are not neighbours
  * @id: number of the buffer, never given twice
@@ -105,12 +104,9 @@ struct kubuf {
 	enum kubuf_backing backing;
 	bool reserved;
 	bool pfn_path;
-	bool split;
-	union {
-		struct page *head;
-		struct page **pages;
-		struct kubuf_chunk *chunks;
-	};
+	struct page **pages;
+	struct kubuf_chunk *chunks;
+	struct page *head;
 	void *kaddr;
 
 	u64 id;
@@ -153,18 +149,16 @@ static inline struct page *kubuf_page(const struct kubuf *buf,
 {
 	const struct kubuf_chunk *chunk;
 
-	switch (buf->backing) {
-	case KUBUF_BACKING_VMALLOC:
+	if (buf->pages)
 		return buf->pages[index];
-	case KUBUF_BACKING_HUGE:
-		chunk = &buf->chunks[index / CHUNK_PAGES];
-		index %= CHUNK_PAGES;
-		if (chunk->folio)
-			return folio_page(chunk->folio, index);
-		return chunk->pages[index];
-	default:
-		return pfn_to_page(page_to_pfn(buf->head) + index);
-	}
+	/* One block of the allocator: its pages are neighbours. */
+	if (!buf->chunks)
+		return buf->head + index;
+
+	chunk = &buf->chunks[index / CHUNK_PAGES];
+	index %= CHUNK_PAGES;
+	return chunk->folio ? folio_page(chunk->folio, index) :
+			      chunk->pages[index];
 }
 
 /* backing.c */
@@ -185,12 +179,16 @@ void kubuf_fill_info(struct kubuf *buf, struct kubuf_info *info);
 const char *kubuf_backing_name(enum kubuf_backing backing);
 int kubuf_backing_parse(const char *name, u32 *backing);
 
+/* main.c */
+int kubuf_copy_args(void *args, size_t size, void __user *uarg);
+
 /* file.c */
 extern const struct file_operations kubuf_fops;
 struct file *kubuf_file_create(struct kubuf *buf);
 
 /* mmap.c */
 extern unsigned int kubuf_window;
+extern unsigned int kubuf_pfn_window;
 int kubuf_mmap_prepare(struct vm_area_desc *desc);
 int kubuf_vma_mapped(unsigned long start, unsigned long end, pgoff_t pgoff,
 		     const struct file *file, void **vm_private_data);

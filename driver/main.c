@@ -31,7 +31,11 @@ MODULE_PARM_DESC(limit_mb,
 
 module_param_named(window, kubuf_window, uint, 0644);
 MODULE_PARM_DESC(window,
-		 "The most pages that one fault maps (default 16)");
+		 "The most pages that one fault maps (default 128)");
+
+module_param_named(pfn_window, kubuf_pfn_window, uint, 0644);
+MODULE_PARM_DESC(pfn_window,
+		 "The same for mappings by frame number (default 512)");
 
 static struct kubuf *find_name(const char *name)
 {
@@ -126,9 +130,22 @@ static struct kubuf *claim_name(const char *name)
 	return buf;
 }
 
-static int copy_args(void *args, size_t size, void __user *uarg)
+/**
+ * kubuf_copy_args() - copy the argument of an ioctl from user space
+ * @args: where to put it; begins with its size
+ * @size: bytes of @args
+ * @uarg: the argument
+ *
+ * Context: process context; sleeps, so that no lock may be held.
+ * Return: the size that the caller gave, or
+ * * %-EFAULT: can't be read
+ * * %-EINVAL: smaller than @size
+ * * %-E2BIG: larger, and not all zero there, or larger than a page
+ */
+int kubuf_copy_args(void *args, size_t size, void __user *uarg)
 {
 	u32 usize;
+	int err;
 
 	if (get_user(usize, (u32 __user *)uarg))
 		return -EFAULT;
@@ -136,7 +153,8 @@ static int copy_args(void *args, size_t size, void __user *uarg)
 		return -EINVAL;
 	if (usize > PAGE_SIZE)
 		return -E2BIG;
-	return copy_struct_from_user(args, size, uarg, usize);
+	err = copy_struct_from_user(args, size, uarg, usize);
+	return err ?: usize;
 }
 
 static int ioctl_create(void __user *uarg)
@@ -147,8 +165,8 @@ static int ioctl_create(void __user *uarg)
 	__u64 length;
 	int fd, err;
 
-	err = copy_args(&args, sizeof(args), uarg);
-	if (err)
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
 		return err;
 
 	buf = kubuf_alloc(&args, true);
@@ -204,8 +222,8 @@ static int ioctl_destroy(void __user *uarg)
 	struct kubuf *buf;
 	int err;
 
-	err = copy_args(&args, sizeof(args), uarg);
-	if (err)
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
 		return err;
 	if (args.flags)
 		return -EINVAL;
@@ -247,11 +265,13 @@ static int ioctl_list(void __user *uarg)
 	u32 room, nr, i;
 	int err;
 
-	err = copy_args(&args, sizeof(args), uarg);
-	if (err)
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
 		return err;
 	if (args.flags || args.info_size < sizeof(*infos))
 		return -EINVAL;
+	if (args.info_size > PAGE_SIZE)
+		return -E2BIG;
 
 	/* Not what the caller says, which may be anything. */
 	mutex_lock(&names_lock);
@@ -262,6 +282,7 @@ static int ioctl_list(void __user *uarg)
 		return -ENOMEM;
 
 	nr = fill_infos(infos, room, &args.count);
+	err = 0;
 	for (i = 0; i < nr; i++) {
 		void __user *to = u64_to_user_ptr(args.infos) +
 				  (size_t)i * args.info_size;

@@ -15,8 +15,9 @@
 
 #include "kubuf.h"
 
-/* The most pages that one fault maps; main.c makes it a parameter. */
-unsigned int kubuf_window = 16;
+/* The most pages that one fault maps; main.c makes them parameters. */
+unsigned int kubuf_window = 128;
+unsigned int kubuf_pfn_window = 512;
 
 static bool is_private_write(const struct vm_fault *vmf)
 {
@@ -25,111 +26,204 @@ static bool is_private_write(const struct vm_fault *vmf)
 }
 
 /*
- * How many pages to map from the faulting page on. Never before it: the
- * insertion stops at the first page that is there already, and the faulting
- * one would never be reached. Never past its page table.
- *
- * A page table that is not there yet says that nothing near was touched
- * before: a lone touch pays for one page.
+ * How many pages a fault may map, from the faulting one on: never before it, as
+ * the insertion stops at the first page that is there already, and the faulting
+ * one would not be reached; never past its page table.
  */
-static unsigned long window_size(const struct vm_fault *vmf,
-				 const struct kubuf *buf)
+static unsigned long max_window(const struct vm_fault *vmf,
+				const struct kubuf *buf, unsigned int limit)
 {
 	unsigned long end = pmd_addr_end(vmf->address, vmf->vma->vm_end);
 	unsigned long nr = (end - vmf->address) >> PAGE_SHIFT;
 
-	if (pmd_none(READ_ONCE(*vmf->pmd)))
-		return 1;
 	nr = min(nr, buf->nr_pages - vmf->pgoff);
-	return clamp_t(unsigned long, READ_ONCE(kubuf_window), 1, nr);
+	return clamp_t(unsigned long, limit, 1, nr);
 }
 
-/* Map pages of a VM_MIXEDMAP mapping. */
-static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf,
-			       unsigned long nr)
+/* How many pages of the mapping there are before the faulting one. */
+static unsigned long nr_before(const struct vm_fault *vmf)
 {
-	struct page *batch[16];
-	unsigned long i, done, left;
+	return vmf->pgoff - vmf->vma->vm_pgoff;
+}
+
+/*
+ * As readahead does, but without a state that faults would have to share: map
+ * as many pages as are mapped just before the faulting one, so that a sweep
+ * doubles its window and a lone touch pays for one page.
+ */
+static unsigned long window_size(const struct vm_fault *vmf,
+				 const struct kubuf *buf)
+{
+	unsigned long max = max_window(vmf, buf, READ_ONCE(kubuf_window));
+	unsigned long nr = 1;
+
+	while (nr < max && nr <= nr_before(vmf) &&
+	       folio_mapped(page_folio(kubuf_page(buf, vmf->pgoff - nr))))
+		nr *= 2;
+	return min(nr, max);
+}
+
+/* Map single pages, of which the first is sound. */
+static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
+{
+	struct page **pages = buf->pages + vmf->pgoff;
+	unsigned long nr = window_size(vmf, buf);
+	unsigned long i, left;
 	int err;
 
-	for (done = 0; done < nr; done += i) {
-		unsigned long index = vmf->pgoff + done;
-
-		for (i = 0; i < min(nr - done, ARRAY_SIZE(batch)); i++) {
-			batch[i] = kubuf_page(buf, index + i);
-			/* Not the first: kubuf_fault() has looked. */
-			if (PageHWPoison(batch[i]))
-				nr = done + i;
-		}
-		left = i;
-		err = vm_insert_pages(vmf->vma,
-				      vmf->address + (done << PAGE_SHIFT),
-				      batch, &left);
-		/* Another fault was there first, and has mapped the rest. */
-		if (err == -EBUSY)
-			break;
-		/* The faulting page is there: the others can wait. */
-		if (err && (done || left < i))
-			break;
-		if (err)
-			return vmf_error(err);
-	}
-	return VM_FAULT_NOPAGE;
+	for (i = 1; i < nr; i++)
+		if (PageHWPoison(pages[i]))
+			nr = i;
+	left = nr;
+	err = vm_insert_pages(vmf->vma, vmf->address, pages, &left);
+	/* The faulting page is there, or another fault was first. */
+	if (!err || left < nr || err == -EBUSY)
+		return VM_FAULT_NOPAGE;
+	return vmf_error(err);
 }
 
 static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 {
 	const struct kubuf *buf = vmf->vma->vm_private_data;
 	struct page *page;
-	unsigned long nr;
 
 	if (unlikely(vmf->pgoff >= buf->nr_pages))
 		return VM_FAULT_SIGBUS;
 
 	/*
-	 * A private write needs the page to copy it, not to map it. And the
-	 * core knows what to do about a page that the memory has lost.
+	 * Let the core map the page where it does that best: it has a page
+	 * table at hand where there is none yet, copies the page for a private
+	 * write, and knows what to do about one that the memory has lost.
 	 */
 	page = kubuf_page(buf, vmf->pgoff);
-	if (vmf->vma->vm_flags & VM_MIXEDMAP && !is_private_write(vmf) &&
-	    !PageHWPoison(page)) {
-		nr = window_size(vmf, buf);
-		if (nr > 1)
-			return insert_pages(vmf, buf, nr);
-	}
+	if (vmf->vma->vm_flags & VM_MIXEDMAP &&
+	    !pmd_none(READ_ONCE(*vmf->pmd)) && !is_private_write(vmf) &&
+	    !PageHWPoison(page))
+		return insert_pages(vmf, buf);
 
 	get_page(page);
 	vmf->page = page;
 	return 0;
 }
 
+/*
+ * One entry for a whole folio, or for as much of contiguous memory. Older
+ * kernels make it of the page that kubuf_fault() gives.
+ */
+static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	const struct kubuf *buf = vma->vm_private_data;
+	unsigned long addr = vmf->address & PMD_MASK;
+	unsigned long index = vmf->pgoff - pte_index(vmf->address);
+	struct folio *folio;
+	struct page *page;
+
+	if (order != PMD_ORDER || vmf->pgoff < pte_index(vmf->address) ||
+	    addr < vma->vm_start || vma->vm_end - addr < PMD_SIZE ||
+	    index + CHUNK_PAGES > buf->nr_pages)
+		return VM_FAULT_FALLBACK;
+	/* The entry would be writable, and the write not private. */
+	if (is_private_write(vmf))
+		return VM_FAULT_FALLBACK;
+
+	page = kubuf_page(buf, index);
+	folio = page_folio(page);
+	if (folio_order(folio) < PMD_ORDER || folio_test_has_hwpoisoned(folio))
+		return VM_FAULT_FALLBACK;
+	if (!buf->pfn_path) {
+		if (index % CHUNK_PAGES)
+			return VM_FAULT_FALLBACK;
+		return vmf_insert_folio_pmd(vmf, folio,
+					    vmf->flags & FAULT_FLAG_WRITE);
+	}
+	/* Where it can be marked special, so that GUP does not take it. */
+	if (!IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) ||
+	    page_to_pfn(page) % CHUNK_PAGES)
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
+				  vmf->flags & FAULT_FLAG_WRITE);
+}
+
+/*
+ * As window_size(), but a mapped frame number leaves no trace outside of the
+ * page table. It costs a tenth of a page: the window grows faster.
+ */
+static unsigned long pfn_window_size(const struct vm_fault *vmf,
+				     const struct kubuf *buf, pte_t *pte)
+{
+	unsigned long before = min(nr_before(vmf), pte_index(vmf->address));
+	unsigned long max = max_window(vmf, buf, READ_ONCE(kubuf_pfn_window));
+	unsigned long nr = 1;
+
+	while (nr < max && nr <= before && !pte_none(ptep_get(pte - nr)))
+		nr *= 8;
+	return min(nr, max);
+}
+
+/* Called with the lock of the page table, which the window never leaves. */
+static int insert_pfns(pte_t *pte, unsigned long addr, void *data)
+{
+	const struct vm_fault *vmf = data;
+	struct vm_area_struct *vma = vmf->vma;
+	const struct kubuf *buf = vma->vm_private_data;
+	unsigned long nr = pfn_window_size(vmf, buf, pte);
+	pgprot_t prot = vma->vm_page_prot;
+	bool reserved = buf->reserved;
+	struct page *page;
+	unsigned long i;
+
+	for (i = 0; i < nr; i++, pte++, addr += PAGE_SIZE) {
+		/* Another fault was there first, and has mapped the rest. */
+		if (!pte_none(ptep_get(pte)))
+			break;
+		page = kubuf_page(buf, vmf->pgoff + i);
+		if (PageHWPoison(page))
+			return i ? 0 : -EHWPOISON;
+		/* Test first: the store would take the cache line away. */
+		if (reserved && !PageReserved(page))
+			SetPageReserved(page);
+		set_pte_at(vma->vm_mm, addr, pte,
+			   pte_mkspecial(pfn_pte(page_to_pfn(page), prot)));
+	}
+	return 0;
+}
+
 static vm_fault_t kubuf_pfn_fault(struct vm_fault *vmf)
 {
 	const struct kubuf *buf = vmf->vma->vm_private_data;
-	vm_fault_t ret = VM_FAULT_SIGBUS;
-	unsigned long nr, i;
+	vm_fault_t ret;
+	int err;
 
 	if (unlikely(vmf->pgoff >= buf->nr_pages))
 		return VM_FAULT_SIGBUS;
 
-	nr = window_size(vmf, buf);
-	for (i = 0; i < nr; i++) {
-		struct page *page = kubuf_page(buf, vmf->pgoff + i);
-
-		if (PageHWPoison(page)) {
-			ret = VM_FAULT_HWPOISON;
-			break;
-		}
-		/* Test first: the store would take the cache line away. */
-		if (buf->reserved && !PageReserved(page))
-			SetPageReserved(page);
-		ret = vmf_insert_pfn(vmf->vma,
-				     vmf->address + (i << PAGE_SHIFT),
-				     page_to_pfn(page));
-		if (ret != VM_FAULT_NOPAGE)
-			break;
+	/*
+	 * Where one entry could be, none but it may come to be, whatever the
+	 * process says of huge pages and when: the walk below warns of one.
+	 */
+	if (pmd_none(READ_ONCE(*vmf->pmd))) {
+		ret = kubuf_huge_fault(vmf, PMD_ORDER);
+		if (!(ret & VM_FAULT_FALLBACK))
+			return ret;
 	}
-	return i ? VM_FAULT_NOPAGE : ret;
+
+	/* vmf_insert_pfn() would walk and lock anew for each page. */
+	err = apply_to_page_range(vmf->vma->vm_mm, vmf->address, PAGE_SIZE,
+				  insert_pfns, vmf);
+	if (err == -EHWPOISON)
+		return VM_FAULT_HWPOISON;
+	return err ? vmf_error(err) : VM_FAULT_NOPAGE;
+}
+
+/*
+ * Maps nothing, but is there: without it the core gives up the lock of the VMA
+ * and comes again with mmap_lock, as ->fault() might want that. It does not.
+ */
+static vm_fault_t kubuf_map_pages(struct vm_fault *vmf, pgoff_t start,
+				  pgoff_t end)
+{
+	return 0;
 }
 
 static void count_mapping(struct kubuf *buf)
@@ -223,6 +317,8 @@ static const struct vm_operations_struct kubuf_page_ops = {
 	.close = kubuf_vma_close,
 	COMPAT_MAPPED
 	.fault = kubuf_fault,
+	.huge_fault = kubuf_huge_fault,
+	.map_pages = kubuf_map_pages,
 };
 
 static const struct vm_operations_struct kubuf_pfn_ops = {
@@ -230,15 +326,10 @@ static const struct vm_operations_struct kubuf_pfn_ops = {
 	.close = kubuf_vma_close,
 	COMPAT_MAPPED
 	.fault = kubuf_pfn_fault,
+	.huge_fault = kubuf_huge_fault,
+	.map_pages = kubuf_map_pages,
 	.access = kubuf_pfn_access,
 };
-
-/* Whether the pages are single ones, which can be mapped by windows. */
-static bool has_single_pages(const struct kubuf *buf)
-{
-	return buf->backing == KUBUF_BACKING_VMALLOC ||
-	       (buf->backing == KUBUF_BACKING_PAGES && buf->split);
-}
 
 /**
  * kubuf_mmap_prepare() - say how a mapping is going to be; map nothing
@@ -271,6 +362,8 @@ int kubuf_mmap_prepare(struct vm_area_desc *desc)
 
 	vma_desc_clear_flags(desc, VMA_MAYEXEC_BIT);
 	vma_desc_set_flags(desc, VMA_DONTEXPAND_BIT);
+	/* Without it huge_fault() is not called unless for all mappings. */
+	vma_desc_set_flags(desc, VMA_HUGEPAGE_BIT);
 	if (buf->pfn_path) {
 		/* A core dump would show zeroes, which is worse than nothing. */
 		vma_desc_set_flags(desc, VMA_DONTDUMP_BIT);
@@ -281,7 +374,7 @@ int kubuf_mmap_prepare(struct vm_area_desc *desc)
 		 * For vm_insert_pages(). Not for folios: the split of a PMD
 		 * entry in a mixed mapping forgets the folio's counts.
 		 */
-		if (has_single_pages(buf))
+		if (buf->pages)
 			vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT);
 		desc->vm_ops = &kubuf_page_ops;
 	}
