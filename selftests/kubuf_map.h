@@ -190,12 +190,33 @@ static inline int reopen(int fd, int flags)
 	return ret < 0 ? -errno : ret;
 }
 
-static inline int window_set(unsigned int pages)
+/* The most pages that one fault maps, on the page path and on the PFN path. */
+struct windows {
+	char page[16];
+	char pfn[16];
+};
+
+static inline int windows_get(struct windows *w)
+{
+	int ret = parameter_get("window", w->page, sizeof(w->page));
+
+	return ret ? ret : parameter_get("pfn_window", w->pfn, sizeof(w->pfn));
+}
+
+static inline void windows_put(const struct windows *w)
+{
+	parameter_set("window", w->page);
+	parameter_set("pfn_window", w->pfn);
+}
+
+static inline int windows_set(unsigned int pages)
 {
 	char value[16];
+	int ret;
 
 	snprintf(value, sizeof(value), "%u", pages);
-	return parameter_set("window", value);
+	ret = parameter_set("window", value);
+	return ret ? ret : parameter_set("pfn_window", value);
 }
 
 /* One load and one store that no compiler takes away. */

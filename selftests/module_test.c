@@ -264,7 +264,9 @@ TEST_F(module, default_parameters)
 	EXPECT_LE(mib - 1, strtol(value, NULL, 10));
 	EXPECT_GE(mib + 1, strtol(value, NULL, 10));
 	ASSERT_EQ(0, parameter_get("window", value, sizeof(value)));
-	EXPECT_STREQ("16", value);
+	EXPECT_STREQ("128", value);
+	ASSERT_EQ(0, parameter_get("pfn_window", value, sizeof(value)));
+	EXPECT_STREQ("512", value);
 	EXPECT_EQ(-EACCES, parameter_set("buffers", "a:64K") ?: 0);
 }
 

@@ -33,7 +33,7 @@ static bool is_page(const char *p, size_t index)
 
 FIXTURE(sweep)
 {
-	char window[16];
+	struct windows windows;
 	size_t len;
 	int fd;
 };
@@ -50,8 +50,7 @@ KUBUF_VARIANTS(sweep);
 FIXTURE_SETUP(sweep)
 {
 	self->len = SWEEP_PAGES * page_size();
-	ASSERT_EQ(0, parameter_get("window", self->window,
-				   sizeof(self->window)));
+	ASSERT_EQ(0, windows_get(&self->windows));
 	self->fd = buf_create(variant->backing, self->len, variant->flags);
 	ASSERT_LE(0, self->fd);
 	ASSERT_TRUE(kernel_fill(self->fd, self->len, 1));
@@ -59,7 +58,7 @@ FIXTURE_SETUP(sweep)
 
 FIXTURE_TEARDOWN(sweep)
 {
-	parameter_set("window", self->window);
+	windows_put(&self->windows);
 	close(self->fd);
 }
 
@@ -119,7 +118,7 @@ TEST_F(sweep, crowd)
 		long faults = 0;
 
 		ASSERT_NE(MAP_FAILED, p);
-		ASSERT_EQ(0, window_set(windows[round / 2]));
+		ASSERT_EQ(0, windows_set(windows[round / 2]));
 		for (unsigned int i = 0; i < THREADS; i++) {
 			s[i] = (struct sweeper) {
 				.barrier = &barrier, .p = p, .me = i,
