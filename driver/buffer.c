@@ -91,12 +91,11 @@ static int charge(struct kubuf *buf, bool charge_user)
 	if (charge_user && !capable(CAP_IPC_LOCK)) {
 		unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 
-		buf->user = get_uid(current_user());
-		if (!charge_below(&buf->user->locked_vm, nr, limit)) {
-			free_uid(buf->user);
+		if (!charge_below(&current_user()->locked_vm, nr, limit)) {
 			atomic_long_sub(nr, &nr_charged);
 			return -ENOMEM;
 		}
+		buf->cred = get_current_cred();
 	}
 	buf->nr_charged = nr;
 	return 0;
@@ -104,9 +103,9 @@ static int charge(struct kubuf *buf, bool charge_user)
 
 static void uncharge(struct kubuf *buf)
 {
-	if (buf->user) {
-		atomic_long_sub(buf->nr_charged, &buf->user->locked_vm);
-		free_uid(buf->user);
+	if (buf->cred) {
+		atomic_long_sub(buf->nr_charged, &buf->cred->user->locked_vm);
+		put_cred(buf->cred);
 	}
 	atomic_long_sub(buf->nr_charged, &nr_charged);
 }

@@ -43,9 +43,8 @@
 
 #include "compat.h"
 
+struct cred;
 struct dentry;
-struct seq_file;
-struct user_struct;
 
 /* A piece of a huge buffer has the size that one PMD entry maps. */
 #define CHUNK_ORDER	min(PMD_SHIFT - PAGE_SHIFT, MAX_PAGE_ORDER)
@@ -82,7 +81,7 @@ enum kubuf_state {
  * @id: number of the buffer, never given twice
  * @node: NUMA node of its memory, as far as there was room
  * @nr_charged: pages that it was charged with
- * @user: whose RLIMIT_MEMLOCK was charged, or %NULL
+ * @cred: of the user whose RLIMIT_MEMLOCK was charged, or %NULL
  * @debugfs: its debugfs file
  * @mode: permission bits of the node
  * @name: name of the node, or empty
@@ -112,7 +111,7 @@ struct kubuf {
 	u64 id;
 	int node;
 	unsigned long nr_charged;
-	struct user_struct *user;
+	const struct cred *cred;
 	struct dentry *debugfs;
 	umode_t mode;
 	char name[KUBUF_NAME_SIZE];
