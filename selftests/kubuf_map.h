@@ -91,7 +91,7 @@ static inline size_t present(const void *addr, size_t n, size_t *first,
 static inline long page_states(int fd, struct page_state *st, long n)
 {
 	struct kubuf_info info;
-	char path[64], line[128], letters[8];
+	char path[64], line[128];
 	int ret = buf_info(fd, &info);
 	long i = 0;
 	FILE *f;
@@ -103,15 +103,20 @@ static inline long page_states(int fd, struct page_state *st, long n)
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
+	/* There can be thousands of lines: not by sscanf(), which is slow. */
 	while (i < n && fgets(line, sizeof(line), f)) {
 		struct page_state *s = &st[i];
+		char *at;
 
-		if (sscanf(line, "%lu %lx %d %d %7s", &s->index, &s->pfn,
-			   &s->refs, &s->maps, letters) != 5)
+		if (line[0] == '#')
 			continue;
-		s->mapped = strchr(letters, 'm');
-		s->pinned = strchr(letters, 'p');
-		s->reserved = strchr(letters, 'r');
+		s->index = strtoul(line, &at, 10);
+		s->pfn = strtoul(at, &at, 16);
+		s->refs = (int)strtol(at, &at, 10);
+		s->maps = (int)strtol(at, &at, 10);
+		s->mapped = strchr(at, 'm');
+		s->pinned = strchr(at, 'p');
+		s->reserved = strchr(at, 'r');
 		i++;
 	}
 	fclose(f);
@@ -241,10 +246,7 @@ static inline void touch(const char *p, size_t length)
 static inline bool matches_at(const char *buf, size_t length, size_t at,
 			      unsigned int seed)
 {
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)buf[i] != pattern(at + i, seed))
-			return false;
-	return true;
+	return mismatch_at(buf, length, at, seed) == length;
 }
 
 static sigjmp_buf access_env;

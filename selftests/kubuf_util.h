@@ -338,19 +338,61 @@ static inline unsigned char pattern(size_t offset, unsigned int seed)
 	return (unsigned char)(offset * 31 + offset / 4096 * 7 + seed);
 }
 
+/* Up to the next multiple of 4096 it repeats itself after so many bytes. */
+#define PATTERN_RUN	256
+
+/* The bytes from OFFSET on that one run makes, by repeating it. */
+static inline size_t pattern_run(char *run, size_t offset, size_t length,
+				 unsigned int seed)
+{
+	size_t n = 4096 - offset % 4096;
+
+	for (size_t i = 0; i < PATTERN_RUN; i++)
+		run[i] = (char)(pattern(offset, seed) + i * 31);
+	return n < length ? n : length;
+}
+
 static inline void fill(char *buf, size_t length, unsigned int seed)
 {
-	for (size_t i = 0; i < length; i++)
-		buf[i] = (char)pattern(i, seed);
+	char run[PATTERN_RUN];
+
+	for (size_t off = 0, n; off < length; off += n) {
+		n = pattern_run(run, off, length - off, seed);
+		for (size_t i = 0; i < n; i += PATTERN_RUN)
+			memcpy(buf + off + i, run, n - i < PATTERN_RUN ?
+			       n - i : PATTERN_RUN);
+	}
+}
+
+/*
+ * As mismatch(), for what begins at AT: the first byte of BUF that is not the
+ * pattern's; LENGTH if none.
+ */
+static inline size_t mismatch_at(const char *buf, size_t length, size_t at,
+				 unsigned int seed)
+{
+	char run[PATTERN_RUN];
+
+	for (size_t off = 0, n; off < length; off += n) {
+		n = pattern_run(run, at + off, length - off, seed);
+		for (size_t i = 0; i < n; i++) {
+			/* Whole runs at once, but for the one that differs. */
+			if (i % PATTERN_RUN == 0 && n - i >= PATTERN_RUN &&
+			    !memcmp(buf + off + i, run, PATTERN_RUN)) {
+				i += PATTERN_RUN - 1;
+				continue;
+			}
+			if (buf[off + i] != run[i % PATTERN_RUN])
+				return off + i;
+		}
+	}
+	return length;
 }
 
 /* Offset of the first byte that is not the pattern's; LENGTH if none. */
 static inline size_t mismatch(const char *buf, size_t length, unsigned int seed)
 {
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)buf[i] != pattern(i, seed))
-			return i;
-	return length;
+	return mismatch_at(buf, length, 0, seed);
 }
 
 #endif /* KUBUF_UTIL_H */

@@ -257,7 +257,7 @@ static void *map_many(void *arg)
 {
 	struct worker *w = arg;
 
-	for (int i = 0; i < 40; i++)
+	for (int i = 0; i < 25; i++)
 		map_some(w);
 	return NULL;
 }
@@ -356,7 +356,7 @@ TEST_F(mix, remap_under_faults)
 		ASSERT_EQ(0, pthread_create(&t[i], NULL, touch_always,
 					    &to[i]));
 	}
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 100; i++)
 		EXPECT_EQ(p, mmap(p, self->len, RW, MAP_SHARED | MAP_FIXED,
 				  self->fd, 0));
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
@@ -407,7 +407,7 @@ TEST_F(mix, unmap_under_faults)
 		ASSERT_EQ(0, pthread_create(&t[i], NULL, copy_always,
 					    &to[i]));
 	}
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 40; i++) {
 		EXPECT_EQ(p, mmap(p, self->len, RW, MAP_SHARED | MAP_FIXED,
 				  self->fd, 0));
 		touch(p, self->len / 2);
