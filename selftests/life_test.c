@@ -3,6 +3,7 @@
  * How long a buffer lives, and what its users' comings and goings leave: the
  * count of mappings, the module's count of users.
  */
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -114,6 +115,29 @@ TEST_F(life, mapping_alone_keeps_it)
 	self->fd = -1;
 	EXPECT_EQ(self->length, mismatch(p, self->length, 4));
 	munmap(p, self->length);
+}
+
+/* Its file in debugfs is there as long as the buffer, named or not. */
+TEST_F(life, debugfs_file)
+{
+	struct kubuf_info info;
+	char path[64];
+	char *p;
+
+	ASSERT_EQ(0, buf_info(self->fd, &info));
+	snprintf(path, sizeof(path), DEBUGFS "%llu",
+		 (unsigned long long)info.id);
+	if (access(path, F_OK))
+		SKIP(return, "debugfs is not mounted");
+	p = map_all(self->fd, self->length);
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, buf_destroy(NAME));
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_EQ(0, access(path, F_OK));
+	munmap(p, self->length);
+	EXPECT_EQ(-1, access(path, F_OK));
+	EXPECT_EQ(ENOENT, errno);
 }
 
 /* Faults need nothing that a close takes away. */
@@ -629,8 +653,8 @@ static int kill_at(void (*stage)(struct stage *s), struct stage *s)
 		if (!pid)
 			loop(stage, s);
 		/* Not after a time but in some round, wherever that finds it */
-		while (__atomic_load_n(&s->rounds, __ATOMIC_ACQUIRE) < i)
-			;
+		while (__atomic_load_n(&s->rounds, __ATOMIC_ACQUIRE) < i % 6)
+			sched_yield();
 		kill_wait(pid);
 		bad += buf_mappings(s->fd) != 0;
 		if (stage == stage_name)
@@ -709,8 +733,8 @@ TEST_F_TIMEOUT(life, killed_while_forking, 120)
 			loop(stage_fork, s);
 		ASSERT_LT(0, pid);
 		close(alive[1]);
-		while (__atomic_load_n(&s->rounds, __ATOMIC_ACQUIRE) < i)
-			;
+		while (__atomic_load_n(&s->rounds, __ATOMIC_ACQUIRE) < i % 6)
+			sched_yield();
 		kill_wait(pid);
 		/* The end of the file is the end of the last of them. */
 		EXPECT_EQ(0, read(alive[0], &byte, 1));

@@ -267,7 +267,7 @@ TEST_F(module, default_parameters)
 	EXPECT_STREQ("128", value);
 	ASSERT_EQ(0, parameter_get("pfn_window", value, sizeof(value)));
 	EXPECT_STREQ("512", value);
-	EXPECT_EQ(-EACCES, parameter_set("buffers", "a:64K") ?: 0);
+	EXPECT_EQ(-EACCES, parameter_set("buffers", "a:64K"));
 }
 
 TEST_F(module, limits_as_parameters)
@@ -417,6 +417,27 @@ TEST_F(module, bad_buffers)
 		EXPECT_EQ(2, named_count());
 		ASSERT_EQ(0, module_unload());
 	}
+}
+
+/* Four hundred megabytes, of which most would be missing. */
+TEST_F_TIMEOUT(module, bad_buffers_leak_nothing, 120)
+{
+	long long before, kib = 0;
+
+	if (!self->can_load)
+		SKIP(return, NOT_FOUND);
+	ASSERT_EQ(0, module_unload());
+	before = file_field("/proc/meminfo", "MemAvailable");
+	ASSERT_LT(0, before);
+	for (int i = 0; i < 25; i++)
+		ASSERT_EQ(-EINVAL, module_load("buffers=a:8M,b:8M:huge,c:"));
+	for (int i = 0; i < 300; i++) {
+		kib = before - file_field("/proc/meminfo", "MemAvailable");
+		if (kib < 100 * (long)KIB)
+			break;
+		usleep(10000);
+	}
+	EXPECT_GT(100 * (long)KIB, kib);
 }
 
 TEST_F(module, buffers_above_the_limit)
