@@ -411,9 +411,10 @@ static int make_buffers(void)
 			err = PTR_ERR(buf);
 			break;
 		}
-		err = reserve_name(buf);
-		if (err) {
+		/* modprobe takes -EEXIST for a module that is there already. */
+		if (reserve_name(buf)) {
 			kubuf_put(buf);
+			err = -EINVAL;
 			break;
 		}
 		buf->state = KUBUF_PARAMETER;

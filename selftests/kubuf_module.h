@@ -15,7 +15,7 @@
 /* The module's file, which the caller frees; NULL if there is none. */
 static inline char *module_file(void)
 {
-	const char *given = getenv("KUBUF_KO") ?: getenv("KUBUF_MODULE");
+	const char *given = getenv("KUBUF_KO");
 	char *path;
 	FILE *f;
 
