@@ -4,6 +4,8 @@
 #	make demo		all set-up, then a demonstration in a virtual machine
 #	make test		all set-up, then every selftest in a virtual machine
 #	make kselftest		the selftests on this machine's kernel (root)
+#	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
+#	make bench-native	the benchmark on this machine (root)
 #	make check		every static check
 #	make clean
 #
@@ -13,6 +15,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= stock
 CONFIG ?= production
+BENCH ?= long
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
@@ -28,7 +31,7 @@ define build-module
 	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
 endef
 
-.PHONY: module demo test kselftest selftests check clean
+.PHONY: module demo test kselftest selftests bench bench-native check clean
 
 module:
 	+$(build-module)
@@ -47,6 +50,12 @@ test:
 
 demo:
 	+@scripts/demo
+
+bench:
+	+@scripts/bench $(BENCH)
+
+bench-native:
+	+@scripts/bench native $(BENCH)
 
 check:
 	@scripts/check
