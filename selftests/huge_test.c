@@ -141,6 +141,29 @@ TEST_F(huge, one_fault_a_piece)
 	EXPECT_EQ(0, faults);
 }
 
+/*
+ * Each piece is shown as one entry, and no longer when a page of it is taken
+ * away. Frame numbers are shown as nothing.
+ */
+TEST_F(huge, shown_as_one_entry_each)
+{
+	const size_t pieces = variant->pmds * pmd_size();
+	char *rest = self->p + self->ps;
+
+	if (!whole_pieces(self->before, self->pages))
+		SKIP(return, "memory is fragmented, or no huge pages");
+	touch(self->p, pieces);
+	EXPECT_EQ(rss(pieces, variant->pfn),
+		  smaps_kib(self->p, "FilePmdMapped"));
+	EXPECT_EQ(0, smaps_kib(self->p, "ShmemPmdMapped"));
+	EXPECT_EQ(0, smaps_kib(self->p, "AnonHugePages"));
+	ASSERT_EQ(0, munmap(self->p, self->ps));
+	EXPECT_EQ(rss(pieces - pmd_size(), variant->pfn),
+		  smaps_kib(rest, "FilePmdMapped"));
+	EXPECT_EQ(self->len - self->ps,
+		  mismatch_at(rest, self->len - self->ps, self->ps, 1));
+}
+
 /* All of the buffer, whatever its pages are. */
 TEST_F(huge, contents)
 {
