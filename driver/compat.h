@@ -22,6 +22,12 @@
 #define copy_splice_read generic_file_splice_read
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+/* Who has, or may have, aliases asks for shared memory to be aligned. */
+#include <asm/shmparam.h>
+#define cpu_dcache_is_aliasing() (SHMLBA > PAGE_SIZE)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 #define MAX_PAGE_ORDER (MAX_ORDER - 1)
 #endif

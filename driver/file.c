@@ -237,10 +237,7 @@ static loff_t kubuf_llseek(struct file *file, loff_t offset, int whence)
 	return generic_file_llseek_size(file, offset, whence, size, size);
 }
 
-/*
- * No lock: a mapping could write at any moment too. The aliases in the data
- * cache, where there are any, are of single pages.
- */
+/* No lock: a mapping could write at any moment too. */
 static ssize_t copy(const struct kubuf *buf, struct kiocb *iocb,
 		    struct iov_iter *iter, bool to_buffer)
 {

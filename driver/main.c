@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cacheinfo.h>
 #include <linux/capability.h>
 #include <linux/ctype.h>
 #include <linux/file.h>
@@ -474,6 +475,14 @@ static int __init kubuf_init(void)
 {
 	int err;
 
+	/*
+	 * Every mapping would be an alias of the kernel's own address, and
+	 * flush_dcache_page() finds none: the pages have no address_space.
+	 */
+	if (cpu_dcache_is_aliasing()) {
+		pr_err("not for a data cache with aliases\n");
+		return -EOPNOTSUPP;
+	}
 	if (kubuf_limit_mb == ULONG_MAX)
 		kubuf_limit_mb = totalram_pages() / 2 >> (20 - PAGE_SHIFT);
 	kubuf_debugfs_init();
