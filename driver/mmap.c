@@ -172,6 +172,7 @@ static int insert_pfns(pte_t *pte, unsigned long addr, void *data)
 	bool reserved = buf->reserved;
 	struct page *page;
 	unsigned long i;
+	pte_t entry;
 
 	for (i = 0; i < nr; i++, pte++, addr += PAGE_SIZE) {
 		/* Another fault was there first, and has mapped the rest. */
@@ -183,8 +184,9 @@ static int insert_pfns(pte_t *pte, unsigned long addr, void *data)
 		/* Test first: the store would take the cache line away. */
 		if (reserved && !PageReserved(page))
 			SetPageReserved(page);
+		entry = pfn_pte(page_to_pfn(page), prot);
 		set_pte_at(vma->vm_mm, addr, pte,
-			   pte_mkspecial(pfn_pte(page_to_pfn(page), prot)));
+			   pte_mkspecial(pte_sw_mkyoung(entry)));
 	}
 	return 0;
 }
