@@ -47,8 +47,9 @@ static int kubuf_init_fs_context(struct fs_context *fc)
 }
 
 /*
- * Mounted as long as there are files, so that it holds the module just as long
- * as these do, and an idle node does not keep it from being unloaded.
+ * Mounted as long as there are files, of buffers or of the control device, so
+ * that it holds the module just as long as these do, and an idle node does not
+ * keep it from being unloaded.
  */
 static struct file_system_type kubuf_fs = {
 	.owner = THIS_MODULE,
@@ -59,6 +60,29 @@ static struct file_system_type kubuf_fs = {
 
 static struct vfsmount *kubuf_mnt;
 static int kubuf_mnt_count;
+
+/**
+ * kubuf_fs_get() - mount the file system of the buffers, or keep it mounted
+ *
+ * Mounting is half of what a small buffer costs: who makes many does it once.
+ *
+ * Context: process context; sleeps.
+ * Return: 0, or -ENOMEM.
+ */
+int kubuf_fs_get(void)
+{
+	return simple_pin_fs(&kubuf_fs, &kubuf_mnt, &kubuf_mnt_count);
+}
+
+/**
+ * kubuf_fs_put() - undo kubuf_fs_get()
+ *
+ * Context: process context; sleeps.
+ */
+void kubuf_fs_put(void)
+{
+	simple_release_fs(&kubuf_mnt, &kubuf_mnt_count);
+}
 
 /* The size is fixed, and what is refused is never half done. */
 static int kubuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
@@ -81,13 +105,13 @@ static int get_inode(struct kubuf *buf)
 	if (buf->nr_files)
 		goto out_count;
 
-	err = simple_pin_fs(&kubuf_fs, &kubuf_mnt, &kubuf_mnt_count);
+	err = kubuf_fs_get();
 	if (err)
 		goto out_unlock;
 	inode = alloc_anon_inode(kubuf_mnt->mnt_sb);
 	if (IS_ERR(inode)) {
 		err = PTR_ERR(inode);
-		simple_release_fs(&kubuf_mnt, &kubuf_mnt_count);
+		kubuf_fs_put();
 		goto out_unlock;
 	}
 	inode->i_mode |= S_IFREG;
@@ -123,7 +147,7 @@ static void put_inode(struct kubuf *buf)
 
 	if (inode) {
 		iput(inode);
-		simple_release_fs(&kubuf_mnt, &kubuf_mnt_count);
+		kubuf_fs_put();
 	}
 }
 

@@ -183,6 +183,8 @@ int kubuf_copy_args(void *args, size_t size, void __user *uarg);
 
 /* file.c */
 extern const struct file_operations kubuf_fops;
+int kubuf_fs_get(void);
+void kubuf_fs_put(void);
 struct file *kubuf_file_create(struct kubuf *buf);
 
 /* mmap.c */

@@ -319,8 +319,21 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 	}
 }
 
+static int control_open(struct inode *inode, struct file *file)
+{
+	return kubuf_fs_get();
+}
+
+static int control_release(struct inode *inode, struct file *file)
+{
+	kubuf_fs_put();
+	return 0;
+}
+
 static const struct file_operations control_fops = {
 	.owner = THIS_MODULE,
+	.open = control_open,
+	.release = control_release,
 	.unlocked_ioctl = control_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
