@@ -219,6 +219,18 @@ static vm_fault_t kubuf_pfn_fault(struct vm_fault *vmf)
 }
 
 /*
+ * What kubuf_pfn_fault() does where there is no page table yet, but before the
+ * core has allocated one in vain.
+ */
+static vm_fault_t kubuf_pfn_huge_fault(struct vm_fault *vmf,
+				       unsigned int order)
+{
+	if (order == PMD_ORDER && pmd_none(READ_ONCE(*vmf->pmd)))
+		return kubuf_pfn_fault(vmf);
+	return kubuf_huge_fault(vmf, order);
+}
+
+/*
  * Maps nothing, but is there: without it the core gives up the lock of the VMA
  * and comes again with mmap_lock, as ->fault() might want that. It does not.
  */
@@ -328,7 +340,7 @@ static const struct vm_operations_struct kubuf_pfn_ops = {
 	.close = kubuf_vma_close,
 	COMPAT_MAPPED
 	.fault = kubuf_pfn_fault,
-	.huge_fault = kubuf_huge_fault,
+	.huge_fault = kubuf_pfn_huge_fault,
 	.map_pages = kubuf_map_pages,
 	.access = kubuf_pfn_access,
 };
