@@ -13,6 +13,40 @@
 /* Pages got at once, between two looks for a fatal signal. */
 #define BULK_PAGES	512UL
 
+/**
+ * kubuf_has_poison() - whether the memory of a page has failed
+ * @page: the first of them
+ * @nr: pages, which are neighbours
+ *
+ * memory_failure() marks the page, but gives up on one that is on no LRU list
+ * before it marks the folio. Pages are only looked at on a node where memory
+ * has failed at all: it takes as long as the rest of a fault.
+ *
+ * Context: any.
+ * Return: whether any of the pages is marked.
+ */
+bool kubuf_has_poison(struct page *page, unsigned long nr)
+{
+	const struct page *end = page + nr;
+
+	if (likely(!node_memory_failures(page_to_nid(page))))
+		return false;
+	for (; page < end; page++)
+		if (PageHWPoison(page))
+			return true;
+	return false;
+}
+
+/*
+ * The allocator takes a folio back whatever its pages are, and gives it to the
+ * next who asks. With memory that has failed it is kept for good instead.
+ */
+static void put_folio(struct folio *folio)
+{
+	if (!kubuf_folio_has_poison(folio))
+		folio_put(folio);
+}
+
 /* Up to this size kmalloc() gives slab objects, and these are never mapped. */
 static size_t kmalloc_size(const struct kubuf *buf)
 {
@@ -63,7 +97,9 @@ static int alloc_kmalloc(struct kubuf *buf, gfp_t gfp)
 
 static void free_kmalloc(struct kubuf *buf)
 {
-	kfree(buf->kaddr);
+	/* See put_folio(). */
+	if (!kubuf_has_poison(buf->head, kubuf_backing_cost(buf)))
+		kfree(buf->kaddr);
 }
 
 static struct folio *alloc_folio(struct kubuf *buf, gfp_t gfp,
@@ -146,7 +182,7 @@ static void free_contiguous(struct kubuf *buf)
 	if (buf->pages)
 		free_table(buf->pages, buf->nr_pages);
 	else
-		put_page(buf->head);
+		put_folio(page_folio(buf->head));
 }
 
 /*
@@ -231,13 +267,13 @@ static void free_chunk(struct kubuf_chunk *chunk, unsigned long nr)
 	unsigned long i = 0;
 
 	if (chunk->folio)
-		folio_put(chunk->folio);
+		put_folio(chunk->folio);
 	if (!chunk->pages)
 		return;
 	while (i < nr && chunk->pages[i]) {
 		folio = page_folio(chunk->pages[i]);
 		i += folio_nr_pages(folio);
-		folio_put(folio);
+		put_folio(folio);
 	}
 	kvfree(chunk->pages);
 }
@@ -347,25 +383,35 @@ void kubuf_backing_free(struct kubuf *buf)
  * kubuf_kaddr() - the kernel's address of a byte of a buffer
  * @buf: the buffer
  * @pos: offset of the byte, below the size of the buffer
- * @len: in: bytes wanted; out: bytes that follow each other from there on
+ * @len: in: bytes wanted; out: sound bytes that follow each other from there on
  *
  * Context: any.
- * Return: the address, good as long as the buffer.
+ * Return: the address, good as long as the buffer, or %NULL if the memory there
+ * has failed: a load would stop the machine.
  */
 void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len)
 {
 	unsigned long index = pos >> PAGE_SHIFT;
 	size_t offset = offset_in_page(pos);
+	void *kaddr = buf->kaddr;
 	struct page *page;
 	struct folio *folio;
+	size_t sound;
 
 	*len = min_t(loff_t, *len, kubuf_size(buf) - pos);
-	if (buf->kaddr)
-		return buf->kaddr + pos;
+	if (kaddr) {
+		kaddr += pos;
+	} else {
+		page = kubuf_page(buf, index);
+		folio = page_folio(page);
+		kaddr = page_address(page) + offset;
+		sound = folio_size(folio) - offset -
+			(folio_page_idx(folio, page) << PAGE_SHIFT);
+		*len = min(*len, sound);
+	}
 
-	page = kubuf_page(buf, index);
-	folio = page_folio(page);
-	offset += folio_page_idx(folio, page) << PAGE_SHIFT;
-	*len = min(*len, folio_size(folio) - offset);
-	return folio_address(folio) + offset;
+	for (sound = 0; sound < *len; sound += PAGE_SIZE - offset, offset = 0)
+		if (PageHWPoison(kubuf_page(buf, index++)))
+			*len = sound;
+	return *len ? kaddr : NULL;
 }

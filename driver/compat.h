@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The driver is written for the newest kernel. This file gives older ones what
- * they lack, in the words of the newest, and is empty on it but for the two
- * table entries at the end. It is the only file that knows versions.
+ * they lack, in the words of the newest, and is empty on it but for two table
+ * entries and what the core does with folios. It is the only file that knows
+ * versions.
  */
 #ifndef _KUBUF_COMPAT_H
 #define _KUBUF_COMPAT_H
@@ -73,7 +74,35 @@ static inline vm_fault_t vmf_insert_folio_pmd(struct vm_fault *vmf,
 {
 	return VM_FAULT_FALLBACK;
 }
+
+/* It does so of one of PMD order that is not marked, and of no other one. */
+static inline vm_fault_t compat_insert_page(struct vm_fault *vmf,
+					    struct page *page, bool write)
+{
+	folio_set_has_hwpoisoned(page_folio(page));
+	get_page(page);
+	vmf->page = page;
+	return 0;
+}
+
+#define vmf_insert_page_mkwrite compat_insert_page
+#define core_maps_folio(vmf, folio) \
+	(pmd_none(READ_ONCE(*(vmf)->pmd)) && folio_order(folio) == PMD_ORDER)
+#else
+#define core_maps_folio(vmf, folio) folio_test_large(folio)
 #endif
+
+/* Events on a node. Older kernels count none: pages are always looked at. */
+static inline unsigned long node_memory_failures(int nid)
+{
+#ifndef CONFIG_MEMORY_FAILURE
+	return 0;
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return 1;
+#else
+	return READ_ONCE(NODE_DATA(nid)->mf_stats.total);
+#endif
+}
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 struct follow_pfnmap_args {

@@ -277,6 +277,8 @@ static ssize_t copy(const struct kubuf *buf, struct kiocb *iocb,
 		cond_resched();
 
 		kaddr = kubuf_kaddr(buf, iocb->ki_pos, &n);
+		if (!kaddr)
+			return done ?: -EIO;
 		copied = to_buffer ? copy_from_iter(kaddr, n, iter) :
 				     copy_to_iter(kaddr, n, iter);
 		iocb->ki_pos += copied;

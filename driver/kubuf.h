@@ -165,7 +165,13 @@ unsigned long kubuf_backing_max(enum kubuf_backing backing);
 unsigned long kubuf_backing_cost(const struct kubuf *buf);
 int kubuf_backing_alloc(struct kubuf *buf, gfp_t gfp);
 void kubuf_backing_free(struct kubuf *buf);
+bool kubuf_has_poison(struct page *page, unsigned long nr);
 void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len);
+
+static inline bool kubuf_folio_has_poison(struct folio *folio)
+{
+	return kubuf_has_poison(folio_page(folio, 0), folio_nr_pages(folio));
+}
 
 /* buffer.c */
 extern unsigned long kubuf_limit_mb;
