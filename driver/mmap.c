@@ -19,6 +19,9 @@
 unsigned int kubuf_window = 128;
 unsigned int kubuf_pfn_window = 512;
 
+/* Pages that are inserted at once, if they first have to be put in a row. */
+#define BATCH_PAGES	8UL
+
 static bool is_private_write(const struct vm_fault *vmf)
 {
 	return vmf->flags & FAULT_FLAG_WRITE &&
@@ -63,28 +66,68 @@ static unsigned long window_size(const struct vm_fault *vmf,
 	return min(nr, max);
 }
 
-/* Map single pages, of which the first is sound. */
+/* How many of so many pages come before one whose memory has failed. */
+static unsigned long nr_sound(const struct kubuf *buf, unsigned long index,
+			      unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		if (PageHWPoison(kubuf_page(buf, index + i)))
+			break;
+	return i;
+}
+
+/* At most so many pages in a row: the buffer's own table, or a short copy. */
+static struct page **page_row(const struct kubuf *buf, unsigned long index,
+			      unsigned long *nr, struct page **copy)
+{
+	unsigned long i;
+
+	if (buf->pages)
+		return buf->pages + index;
+	*nr = min(*nr, BATCH_PAGES);
+	for (i = 0; i < *nr; i++)
+		copy[i] = kubuf_page(buf, index + i);
+	return copy;
+}
+
+/* Map a window of single pages, as far as they are sound. */
 static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
 {
-	struct page **pages = buf->pages + vmf->pgoff;
-	unsigned long nr = window_size(vmf, buf);
-	unsigned long i, left;
-	int err;
+	unsigned long nr = nr_sound(buf, vmf->pgoff, window_size(vmf, buf));
+	struct page *copy[BATCH_PAGES], **row;
+	unsigned long done = 0, n, left;
+	int err = 0;
 
-	for (i = 1; i < nr; i++)
-		if (PageHWPoison(pages[i]))
-			nr = i;
-	left = nr;
-	err = vm_insert_pages(vmf->vma, vmf->address, pages, &left);
+	while (!err && done < nr) {
+		n = nr - done;
+		row = page_row(buf, vmf->pgoff + done, &n, copy);
+		left = n;
+		err = vm_insert_pages(vmf->vma, vmf->address + done * PAGE_SIZE,
+				      row, &left);
+		done += n - left;
+	}
 	/* The faulting page is there, or another fault was first. */
-	if (!err || left < nr || err == -EBUSY)
+	if (done || !err || err == -EBUSY)
 		return VM_FAULT_NOPAGE;
 	return vmf_error(err);
+}
+
+/* Whether one entry of a PMD could map what is around the address. */
+static bool fits_pmd(const struct vm_fault *vmf)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	unsigned long addr = vmf->address & PMD_MASK;
+
+	return vmf->pgoff % CHUNK_PAGES == pte_index(vmf->address) &&
+	       addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE;
 }
 
 static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 {
 	const struct kubuf *buf = vmf->vma->vm_private_data;
+	struct folio *folio;
 	struct page *page;
 
 	if (unlikely(vmf->pgoff >= buf->nr_pages))
@@ -93,13 +136,22 @@ static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 	/*
 	 * Let the core map the page where it does that best: it has a page
 	 * table at hand where there is none yet, copies the page for a private
-	 * write, and knows what to do about one that the memory has lost.
+	 * write, and knows what to do about one that the memory has lost. But
+	 * no entry for a whole piece in a mixed mapping, see mixed_map().
 	 */
 	page = kubuf_page(buf, vmf->pgoff);
 	if (vmf->vma->vm_flags & VM_MIXEDMAP &&
-	    !pmd_none(READ_ONCE(*vmf->pmd)) && !is_private_write(vmf) &&
-	    !PageHWPoison(page))
+	    (!pmd_none(READ_ONCE(*vmf->pmd)) ||
+	     (!buf->pages && fits_pmd(vmf))) &&
+	    !is_private_write(vmf) && !PageHWPoison(page))
 		return insert_pages(vmf, buf);
+
+	/* But it maps all of a folio, with what is lost of it. */
+	folio = page_folio(page);
+	if (core_maps_folio(vmf, folio) && !is_private_write(vmf) &&
+	    !PageHWPoison(page) && kubuf_folio_has_poison(folio))
+		return vmf_insert_page_mkwrite(vmf, page,
+					       vmf->flags & FAULT_FLAG_WRITE);
 
 	get_page(page);
 	vmf->page = page;
@@ -114,33 +166,30 @@ static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	const struct vm_area_struct *vma = vmf->vma;
 	const struct kubuf *buf = vma->vm_private_data;
-	unsigned long addr = vmf->address & PMD_MASK;
 	unsigned long index = vmf->pgoff - pte_index(vmf->address);
 	struct folio *folio;
 	struct page *page;
 
-	if (order != PMD_ORDER || vmf->pgoff < pte_index(vmf->address) ||
-	    addr < vma->vm_start || vma->vm_end - addr < PMD_SIZE ||
-	    index + CHUNK_PAGES > buf->nr_pages)
+	if (order != PMD_ORDER || !fits_pmd(vmf) ||
+	    index + CHUNK_PAGES > buf->nr_pages ||
+	    vma->vm_flags & VM_MIXEDMAP)
 		return VM_FAULT_FALLBACK;
 	/* The entry would be writable, and the write not private. */
 	if (is_private_write(vmf))
 		return VM_FAULT_FALLBACK;
 
+	/* Where it can be marked special, so that GUP does not take it. */
+	if (buf->pfn_path && !IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP))
+		return VM_FAULT_FALLBACK;
+
 	page = kubuf_page(buf, index);
 	folio = page_folio(page);
-	if (folio_order(folio) < PMD_ORDER || folio_test_has_hwpoisoned(folio))
+	if (folio_order(folio) < PMD_ORDER ||
+	    kubuf_has_poison(page, CHUNK_PAGES))
 		return VM_FAULT_FALLBACK;
-	if (!buf->pfn_path) {
-		if (index % CHUNK_PAGES)
-			return VM_FAULT_FALLBACK;
+	if (!buf->pfn_path)
 		return vmf_insert_folio_pmd(vmf, folio,
 					    vmf->flags & FAULT_FLAG_WRITE);
-	}
-	/* Where it can be marked special, so that GUP does not take it. */
-	if (!IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) ||
-	    page_to_pfn(page) % CHUNK_PAGES)
-		return VM_FAULT_FALLBACK;
 	return vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
 				  vmf->flags & FAULT_FLAG_WRITE);
 }
@@ -319,6 +368,8 @@ static int kubuf_pfn_access(struct vm_area_struct *vma, unsigned long addr,
 		return -EFAULT;
 
 	kaddr = kubuf_kaddr(buf, pos, &n);
+	if (!kaddr)
+		return -EIO;
 	if (write)
 		memcpy(kaddr, data, n);
 	else
@@ -344,6 +395,25 @@ static const struct vm_operations_struct kubuf_pfn_ops = {
 	.map_pages = kubuf_map_pages,
 	.access = kubuf_pfn_access,
 };
+
+/*
+ * Whether vm_insert_pages() may be used: for single pages, and where a piece of
+ * a huge buffer is only mapped in part or out of line. Not where a whole piece
+ * can be: the split of its entry in a mixed mapping forgets the folio's counts.
+ */
+static bool mixed_map(const struct vm_area_desc *desc, const struct kubuf *buf)
+{
+	unsigned long start = round_up(desc->start, PMD_SIZE);
+	struct page *page = kubuf_page(buf, desc->pgoff);
+
+	if (buf->pages)
+		return true;
+	if (start < desc->end && desc->end - start >= PMD_SIZE &&
+	    (desc->start >> PAGE_SHIFT) % CHUNK_PAGES ==
+	    desc->pgoff % CHUNK_PAGES)
+		return false;
+	return folio_order(page_folio(page)) >= PMD_ORDER;
+}
 
 /**
  * kubuf_mmap_prepare() - say how a mapping is going to be; map nothing
@@ -384,11 +454,7 @@ int kubuf_mmap_prepare(struct vm_area_desc *desc)
 		vma_desc_set_flags(desc, VMA_PFNMAP_BIT);
 		desc->vm_ops = &kubuf_pfn_ops;
 	} else {
-		/*
-		 * For vm_insert_pages(). Not for folios: the split of a PMD
-		 * entry in a mixed mapping forgets the folio's counts.
-		 */
-		if (buf->pages)
+		if (mixed_map(desc, buf))
 			vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT);
 		desc->vm_ops = &kubuf_page_ops;
 	}

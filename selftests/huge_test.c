@@ -192,6 +192,51 @@ TEST_F(huge, unaligned)
 	EXPECT_EQ(0, munmap(r, n));
 }
 
+/* A part of a piece, which no entry can map: windows, not page by page. */
+TEST_F(huge, part_by_windows)
+{
+	const size_t n = pmd_size() / 2;
+	const long pages = (long)(n / self->ps);
+	struct windows windows;
+	long faults;
+	char *q;
+
+	ASSERT_EQ(0, windows_get(&windows));
+	ASSERT_EQ(0, windows_set((unsigned int)pages));
+	q = map_fresh(self->fd, n, RW, MAP_SHARED, 0);
+	ASSERT_NE(MAP_FAILED, q);
+	minor_faults();
+	faults = minor_faults();
+	touch(q, n);
+	faults = minor_faults() - faults;
+	windows_put(&windows);
+	if (whole_pieces(self->before, self->pages)) {
+		EXPECT_LE(faults, 12);
+	}
+	EXPECT_LE(1, faults);
+	EXPECT_EQ(n, mismatch(q, n, 1));
+	EXPECT_EQ(rss(n, variant->pfn), smaps_kib(q, "Rss"));
+	EXPECT_EQ(pages, mapped(self->fd, 0, self->pages, NULL, NULL));
+	EXPECT_EQ(0, munmap(q, n));
+}
+
+/* And so it stays, though it is moved to where an entry would fit. */
+TEST_F(huge, moved_into_line)
+{
+	const size_t n = pmd_size();
+	char *q = map_fresh(self->fd, n, RW, MAP_SHARED, 3 * self->ps);
+	char *r = fresh_range(n, 0);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_NE(MAP_FAILED, r);
+	ASSERT_EQ(r, mremap(q, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, r));
+	EXPECT_EQ(n, mismatch(r, n, 1));
+	EXPECT_EQ(rss(n, variant->pfn), smaps_kib(r, "Rss"));
+	ASSERT_EQ(0, munmap(r + n / 2, self->ps));
+	EXPECT_TRUE(matches_at(r, n / 2, 0, 1));
+	ASSERT_EQ(0, munmap(r, n));
+}
+
 /* A hole in a piece. */
 TEST_F(huge, munmap_part)
 {
