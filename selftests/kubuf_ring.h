@@ -16,6 +16,7 @@
 struct ring {
 	int fd;
 	char *rings;
+	size_t rings_size;
 	struct io_uring_sqe *sqes;
 	struct io_uring_params params;
 };
@@ -35,8 +36,9 @@ static inline int ring_open(struct ring *r)
 	cq = r->params.cq_off.cqes +
 	     r->params.cq_entries * sizeof(struct io_uring_cqe);
 	/* Both rings are in one mapping since 5.4. */
-	r->rings = mmap(NULL, sq > cq ? sq : cq, PROT_READ | PROT_WRITE,
-			MAP_SHARED, r->fd, IORING_OFF_SQ_RING);
+	r->rings_size = sq > cq ? sq : cq;
+	r->rings = mmap(NULL, r->rings_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			r->fd, IORING_OFF_SQ_RING);
 	r->sqes = mmap(NULL, r->params.sq_entries * sizeof(*r->sqes),
 		       PROT_READ | PROT_WRITE, MAP_SHARED, r->fd,
 		       IORING_OFF_SQES);
@@ -99,9 +101,30 @@ static inline int ring_io(struct ring *r, int opcode, int fd, void *addr,
 	return res;
 }
 
+/* Nothing is left of it then but what a worker of the kernel has to do. */
 static inline void ring_close(struct ring *r)
 {
+	munmap(r->rings, r->rings_size);
+	munmap(r->sqes, r->params.sq_entries * sizeof(*r->sqes));
 	close(r->fd);
+}
+
+/*
+ * A ring with the mapping registered: 0, or -errno; WHY if it is the kernel
+ * that cannot. Old ones register no mapping of a file, whatever file it is.
+ */
+static inline int ring_with(struct ring *r, char *p, size_t length,
+			    const char **why)
+{
+	int err = ring_open(r);
+
+	*why = err ? "no io_uring" : NULL;
+	if (err)
+		return err;
+	err = ring_register(r, p, length);
+	if (err == -EOPNOTSUPP)
+		*why = "io_uring registers no file memory";
+	return err;
 }
 
 #endif /* KUBUF_RING_H */

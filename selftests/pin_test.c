@@ -9,14 +9,13 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <sys/statfs.h>
 
 #include <linux/aio_abi.h>
 #include <linux/errqueue.h>
-#include <linux/magic.h>
 
 #include "kselftest_harness.h"
 
+#include "kubuf_disk.h"
 #include "kubuf_map.h"
 #include "kubuf_ring.h"
 #include "kubuf_task.h"
@@ -89,61 +88,6 @@ FIXTURE_TEARDOWN(hold)
 {
 	munmap(self->p, self->len);
 	close(self->fd);
-}
-
-/*
- * A file without a name, for direct I/O, on a file system that has a disk below
- * it: one that lives in memory copies instead of pinning. -1 if there is none.
- */
-static int file_below(const char *dir)
-{
-	char path[256];
-	struct statfs fs;
-	int fd;
-
-	if (!dir || statfs(dir, &fs) || fs.f_type == TMPFS_MAGIC ||
-	    fs.f_type == RAMFS_MAGIC)
-		return -1;
-	snprintf(path, sizeof(path), "%s/kubuf-%d", dir, getpid());
-	fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_DIRECT | O_CLOEXEC,
-		  0600);
-	unlink(path);
-	return fd;
-}
-
-static int disk_file(void)
-{
-	int fd = file_below(getenv("KUBUF_DISK_DIR"));
-
-	if (fd < 0)
-		fd = file_below(".");
-	if (fd < 0)
-		fd = file_below("/var/tmp");
-	return fd;
-}
-
-/* Does the file hold the pattern? */
-static bool file_holds(int fd, size_t length, unsigned int seed)
-{
-	char *tmp = aligned_alloc(page_size(), length);
-	bool ok = tmp && pread(fd, tmp, length, 0) == (ssize_t)length &&
-		  mismatch(tmp, length, seed) == length;
-
-	free(tmp);
-	return ok;
-}
-
-static bool file_fill(int fd, size_t length, unsigned int seed)
-{
-	char *tmp = aligned_alloc(page_size(), length);
-	bool ok;
-
-	if (!tmp)
-		return false;
-	fill(tmp, length, seed);
-	ok = pwrite(fd, tmp, length, 0) == (ssize_t)length;
-	free(tmp);
-	return ok;
 }
 
 /* The disk reads the buffer's own pages. */
@@ -275,23 +219,6 @@ TEST_F(pin, aio)
 		EXPECT_TRUE(file_holds(disk, self->len, 7));
 	}
 	close(disk);
-}
-
-/*
- * A ring with the mapping registered: 0, or -errno; WHY if it is the kernel
- * that cannot. Old ones register no mapping of a file, whatever file it is.
- */
-static int ring_with(struct ring *r, char *p, size_t length, const char **why)
-{
-	int err = ring_open(r);
-
-	*why = err ? "no io_uring" : NULL;
-	if (err)
-		return err;
-	err = ring_register(r, p, length);
-	if (err == -EOPNOTSUPP)
-		*why = "io_uring registers no file memory";
-	return err;
 }
 
 TEST_F(pin, uring_register)

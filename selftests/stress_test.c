@@ -3,23 +3,15 @@
  * Many at once: faults against faults, against mmap(), munmap(), fork(), the
  * destruction of nodes, and those who look on.
  */
-#include <dirent.h>
-
 #include "kselftest_harness.h"
 
 #include "kubuf_map.h"
+#include "kubuf_storm.h"
 #include "kubuf_task.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
 
 #define THREADS	4
-
-/* A sequence that looks random and is the same each time. */
-static unsigned int next(unsigned int *state)
-{
-	*state = *state * 1103515245 + 12345;
-	return *state >> 16;
-}
 
 /* Is it page INDEX of a buffer that was filled with seed 1? */
 static bool is_page(const char *p, size_t index)
