@@ -4,18 +4,20 @@
 #	make demo		all set-up, then a demonstration in a virtual machine
 #	make test		all set-up, then every selftest in a virtual machine
 #	make kselftest		the selftests on this machine's kernel (root)
+#	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
 #	make bench-native	the benchmark on this machine (root)
 #	make check		every static check
 #	make clean
 #
-# test takes KERNEL=stock, newest or 6.12, and CONFIG=. What kbuild understands
+# test and soak take KERNEL=stock, newest or 6.12, and CONFIG=. What kbuild understands
 # (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= stock
 CONFIG ?= production
 BENCH ?= long
+GIB ?= 100
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
@@ -31,7 +33,7 @@ define build-module
 	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
 endef
 
-.PHONY: module demo test kselftest selftests bench bench-native check clean
+.PHONY: module demo test kselftest selftests soak bench bench-native check clean
 
 module:
 	+$(build-module)
@@ -50,6 +52,9 @@ test:
 
 demo:
 	+@scripts/demo
+
+soak:
+	+@scripts/soak $(GIB) $(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) $(CONFIG)
 
 bench:
 	+@scripts/bench $(BENCH)
