@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A machine that is short of memory swaps, but not the pages of a buffer: what
- * is in them stays, mapped or not.
+ * A machine that is short of memory swaps, but not the pages of a buffer, and
+ * kills in the end: what is in a buffer stays, mapped or not.
  */
 #include "kselftest_harness.h"
 
@@ -108,34 +108,75 @@ static long eat(void *arg)
 	return 3;
 }
 
+/*
+ * Take memory that can't be swapped out until there is none. It has to be the
+ * first to be killed.
+ */
+static long eat_all(void *arg)
+{
+	const size_t step = 16 * MIB;
+
+	if (file_write("/proc/self/oom_score_adj", "1000"))
+		return 1;
+	for (;;) {
+		char *p = mmap(NULL, step, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0);
+
+		if (p == MAP_FAILED || mlock(p, step))
+			return 2;
+	}
+}
+
+static const char *cannot_fill(void)
+{
+	return file_field("/proc/meminfo", "MemTotal") > MOST_MEMORY_KIB ?
+		"more than 2560 MiB of memory to fill" : NULL;
+}
+
 /* Every byte, by mapping and by read, and every page the same as before. */
-TEST_F_TIMEOUT(pressure, contents_survive, 120)
+static bool survived(char *p, int fd, unsigned int seed,
+		     const struct page_state *before)
 {
 	struct page_state *after = calloc((size_t)PAGES, sizeof(*after));
+	bool ok = after && page_states(fd, after, PAGES) == PAGES;
+
+	for (long i = 0; ok && i < PAGES; i++)
+		ok = after[i].pfn == before[i].pfn;
+	free(after);
+	/* Mapped pages are not even unmapped. */
+	return ok && mapped(fd, 0, PAGES, NULL, NULL) == (p ? PAGES : 0) &&
+	       (!p || mismatch(p, LENGTH, seed) == LENGTH) &&
+	       kernel_mismatch(fd, LENGTH, seed) == LENGTH;
+}
+
+TEST_F_TIMEOUT(pressure, contents_survive, 300)
+{
+	const char *why_not = cannot_fill();
 
 	if (file_field("/proc/meminfo", "SwapFree") < LEAST_SWAP_KIB)
 		SKIP(return, "less than %lld MiB of free swap space",
 		     LEAST_SWAP_KIB / 1024);
-	if (file_field("/proc/meminfo", "MemTotal") > MOST_MEMORY_KIB)
-		SKIP(return, "more than %lld MiB of memory to fill",
-		     MOST_MEMORY_KIB / 1024);
-	ASSERT_NE(NULL, after);
+	if (why_not)
+		SKIP(return, "%s", why_not);
 	ASSERT_EQ(0, in_child(eat, NULL));
-	for (unsigned int i = 0; i < BUFFERS; i++) {
-		long moved = 0;
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		EXPECT_TRUE(survived(self->p[i], self->fd[i], i,
+				     self->before[i]));
+}
 
-		/* Mapped pages are not even unmapped. */
-		EXPECT_EQ(self->p[i] ? PAGES : 0,
-			  mapped(self->fd[i], 0, PAGES, NULL, NULL));
-		EXPECT_TRUE(!self->p[i] ||
-			    mismatch(self->p[i], LENGTH, i) == LENGTH);
-		EXPECT_EQ(LENGTH, kernel_mismatch(self->fd[i], LENGTH, i));
-		ASSERT_EQ(PAGES, page_states(self->fd[i], after, PAGES));
-		for (long j = 0; j < PAGES; j++)
-			moved += after[j].pfn != self->before[i][j].pfn;
-		EXPECT_EQ(0, moved);
-	}
-	free(after);
+/* The one who has taken all is killed, and nothing else is lost. */
+TEST_F_TIMEOUT(pressure, contents_survive_the_oom_killer, 300)
+{
+	const long long kills = file_field("/proc/vmstat", "oom_kill");
+	const char *why_not = cannot_fill();
+
+	if (why_not)
+		SKIP(return, "%s", why_not);
+	ASSERT_EQ(DIED - SIGKILL, in_child(eat_all, NULL));
+	EXPECT_EQ(kills + 1, file_field("/proc/vmstat", "oom_kill"));
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		EXPECT_TRUE(survived(self->p[i], self->fd[i], i,
+				     self->before[i]));
 }
 
 TEST_HARNESS_MAIN
