@@ -111,12 +111,13 @@ FIXTURE_TEARDOWN(unload)
 /* Open, say what came of it, and keep it until that was looked at. */
 static void open_in_turn(struct race *r, const char *path)
 {
+	unsigned int state = 1;
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 0; i < LOADS; i++) {
 		int fd;
 
-		meet(r);
-		wait_for_other(r, false);
+		race(r, &state);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		r->result = fd < 0 ? -errno : 0;
 		meet(r);
@@ -138,7 +139,7 @@ TEST_F_TIMEOUT(unload, or_open, 600)
 
 	if (!self->can_load)
 		SKIP(return, "module not found: set KUBUF_KO");
-	/* Long enough for the other one to be first, however slow. */
+	/* Long enough for either to be first, however slow. */
 	r->start = 0.005;
 	pid = fork();
 	if (!pid)
