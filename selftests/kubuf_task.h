@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <linux/capability.h>
+
 #include "kubuf_util.h"
 
 /* The user that owns nothing. */
@@ -81,6 +83,20 @@ static inline long as_user(uid_t user, long (*fn)(void *arg), void *arg)
 	struct as_user as = { .user = user, .fn = fn, .arg = arg };
 
 	return in_child(as_user_fn, &as);
+}
+
+/* Do without a capability from now on. */
+static inline int drop(int cap)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, data))
+		return -errno;
+	data[cap / 32].effective &= ~(1U << cap % 32);
+	return syscall(SYS_capset, &head, data) ? -errno : 0;
 }
 
 /* End a child at once and take its status. */

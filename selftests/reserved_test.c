@@ -271,20 +271,6 @@ TEST_F(reserved, freed_clean)
 		EXPECT_FALSE(is_reserved(self->frames.flags, st[i].pfn));
 }
 
-/* Bits of CapEff that a process without them has to do without. */
-static int drop(int cap)
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &head, data))
-		return -errno;
-	data[cap / 32].effective &= ~(1U << cap % 32);
-	return syscall(SYS_capset, &head, data) ? -errno : 0;
-}
-
 static long map_without(void *arg)
 {
 	int fd = *(int *)arg;
