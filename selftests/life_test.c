@@ -117,6 +117,35 @@ TEST_F(life, mapping_alone_keeps_it)
 	munmap(p, self->length);
 }
 
+/* O_PATH holds a name and no file: the buffer goes, and leads nowhere. */
+TEST_F(life, path_alone_does_not_keep_it)
+{
+	struct kubuf_info info;
+	char debugfs[64];
+	int path, again;
+
+	path = reopen(self->fd, O_PATH);
+	ASSERT_LE(0, path);
+	again = reopen(path, O_RDONLY);
+	EXPECT_LE(0, again);
+	close(again);
+	ASSERT_EQ(0, buf_info(self->fd, &info));
+	snprintf(debugfs, sizeof(debugfs), DEBUGFS "%llu",
+		 (unsigned long long)info.id);
+	close(self->fd);
+	self->fd = -1;
+	/* With its last file went what the path leads to, not yet the buffer. */
+	EXPECT_EQ(-ENXIO, reopen(path, O_RDONLY));
+	again = node_open(NAME, O_RDWR);
+	EXPECT_LE(0, again);
+	EXPECT_EQ(-ENXIO, reopen(path, O_RDONLY));
+	close(again);
+	ASSERT_EQ(0, buf_destroy(NAME));
+	EXPECT_EQ(-1, access(debugfs, F_OK));
+	EXPECT_EQ(-ENXIO, reopen(path, O_RDONLY));
+	close(path);
+}
+
 /* Its file in debugfs is there as long as the buffer, named or not. */
 TEST_F(life, debugfs_file)
 {

@@ -189,6 +189,23 @@ TEST_F(module, reopened_fd_keeps_it)
 	EXPECT_EQ(0, module_unload());
 }
 
+/* It does not keep the buffer, but the file system of the driver. */
+TEST_F(module, path_of_a_gone_buffer_keeps_it)
+{
+	int fd, path;
+
+	if (!self->can_load)
+		SKIP(return, NOT_FOUND);
+	fd = buf_create(KUBUF_BACKING_VMALLOC, 1, 0);
+	ASSERT_LE(0, fd);
+	path = reopen(fd, O_PATH);
+	ASSERT_LE(0, path);
+	close(fd);
+	EXPECT_EQ(-EWOULDBLOCK, module_unload());
+	close(path);
+	EXPECT_EQ(0, module_unload());
+}
+
 /* The fd is in no process, but in a message that nobody has received. */
 TEST_F(module, fd_on_its_way_keeps_it)
 {

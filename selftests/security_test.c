@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 
 #include "kselftest_harness.h"
+#include "kubuf_cgroup.h"
 #include "kubuf_map.h"
 #include "kubuf_task.h"
 
@@ -532,6 +533,7 @@ TEST_F(gone, contents_are_not_seen_again)
 struct pinned {
 	__u32 backing;
 	int pipe;
+	const struct memcg *cgroup;
 };
 
 /* Pin all of a buffer, let go of it, and take what the limit allows again. */
@@ -588,9 +590,64 @@ FIXTURE_TEARDOWN(pinned)
 /* The limits count buffers: a page that a pin alone holds is in none. */
 TEST_F(pinned, is_not_counted_by_the_limits)
 {
-	struct pinned p = { variant->backing, self->pipe[1] };
+	struct pinned p = { variant->backing, self->pipe[1], NULL };
 
 	EXPECT_EQ(0, in_child(pin_and_create, &p));
+}
+
+/* More than the stock of charges that a processor has at hand, which is 64. */
+#define MANY_PAGES	256
+
+/* Bytes that the cgroup is charged with when all has gone but the pins. */
+static long pin_and_weigh(void *arg)
+{
+	const struct pinned *p = arg;
+	const size_t length = MANY_PAGES * page_size();
+	int fd, ret = memcg_join(p->cgroup);
+	long long before;
+	struct iovec iov;
+
+	if (ret)
+		return ret;
+	/* So that what the first call needs itself is there already. */
+	close(buf_create(p->backing, length, 0));
+	before = memcg_read(p->cgroup, "memory.current");
+	fd = buf_create(p->backing, length, 0);
+	if (fd < 0)
+		return fd;
+	iov.iov_base = buf_map(fd, length, RW);
+	iov.iov_len = length;
+	if (iov.iov_base == MAP_FAILED)
+		return -errno;
+	if (vmsplice(p->pipe, &iov, 1, 0) != (ssize_t)length)
+		return -EIO;
+	munmap(iov.iov_base, length);
+	close(fd);
+	return memcg_read(p->cgroup, "memory.current") - before;
+}
+
+/* What the limits leave out the cgroup holds, until the pins are gone. */
+TEST_F(pinned, stays_charged_to_the_cgroup)
+{
+	const long length = MANY_PAGES * page_size();
+	const long least = length - 64 * page_size();
+	struct pinned p = { variant->backing, self->pipe[1], NULL };
+	char *tmp = malloc(length);
+	struct memcg cgroup;
+	long long charged;
+
+	ASSERT_EQ(0, memcg_make(&cgroup));
+	if (!memcg_is_there(&cgroup))
+		SKIP(return, "no memory controller in cgroup v2");
+	ASSERT_LE(length, fcntl(self->pipe[1], F_SETPIPE_SZ, length));
+	p.cgroup = &cgroup;
+	EXPECT_LE(least, in_child(pin_and_weigh, &p));
+	charged = memcg_read(&cgroup, "memory.current");
+	EXPECT_LE(least, charged);
+	ASSERT_EQ(length, read(self->pipe[0], tmp, length));
+	EXPECT_GE(charged - least, memcg_read(&cgroup, "memory.current"));
+	EXPECT_EQ(0, memcg_remove(&cgroup));
+	free(tmp);
 }
 
 /* May the mapping at ADDR be executed, as /proc/self/maps has it? */
