@@ -3,6 +3,8 @@
 #	make			the module, for the running kernel or for KDIR=
 #	make demo		all set-up, then a demonstration in a virtual machine
 #	make test		all set-up, then every selftest in a virtual machine
+#	make coverage		what of the driver the selftests reach
+#	make testers		other people's testers, in a virtual machine
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
@@ -34,6 +36,7 @@ define build-module
 endef
 
 .PHONY: module demo test kselftest selftests soak bench bench-native check clean
+.PHONY: module demo test coverage testers kselftest selftests bench bench-native check clean
 
 module:
 	+$(build-module)
@@ -49,6 +52,12 @@ selftests:
 
 test:
 	+@scripts/test $(KERNEL) $(CONFIG)
+
+coverage:
+	+@scripts/coverage
+
+testers:
+	+@scripts/testers
 
 demo:
 	+@scripts/demo
