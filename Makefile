@@ -5,6 +5,7 @@
 #	make test		all set-up, then every selftest in a virtual machine
 #	make coverage		what of the driver the selftests reach
 #	make testers		other people's testers, in a virtual machine
+#	make model		random operations, each byte compared with a model
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
@@ -14,12 +15,16 @@
 #
 # test and soak take KERNEL=stock, newest or 6.12, and CONFIG=. What kbuild understands
 # (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
+# test and model take KERNEL=stock, newest or 6.12, and CONFIG=; model takes OPS=,
+# SEED= and, for its other options, MODEL= besides. What kbuild understands (W=1,
+# C=1, CC=, LLVM=1, V=1) is passed on.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= stock
 CONFIG ?= production
 BENCH ?= long
 GIB ?= 100
+OPS ?= 200000
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
@@ -37,6 +42,7 @@ endef
 
 .PHONY: module demo test kselftest selftests soak bench bench-native check clean
 .PHONY: module demo test coverage testers kselftest selftests bench bench-native check clean
+.PHONY: module demo test model kselftest selftests bench bench-native check clean
 
 module:
 	+$(build-module)
@@ -58,6 +64,8 @@ coverage:
 
 testers:
 	+@scripts/testers
+model:
+	+@scripts/model $(KERNEL) $(CONFIG) --ops $(OPS) $(if $(SEED),--seed $(SEED)) $(MODEL)
 
 demo:
 	+@scripts/demo
