@@ -6,6 +6,7 @@
 #	make coverage		what of the driver the selftests reach
 #	make testers		other people's testers, in a virtual machine
 #	make model		random operations, each byte compared with a model
+#	make matrix		every selftest on every kernel; ROWS="newest:debug stock"
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
@@ -43,6 +44,7 @@ endef
 .PHONY: module demo test kselftest selftests soak bench bench-native check clean
 .PHONY: module demo test coverage testers kselftest selftests bench bench-native check clean
 .PHONY: module demo test model kselftest selftests bench bench-native check clean
+.PHONY: module demo test matrix kselftest selftests bench bench-native check clean
 
 module:
 	+$(build-module)
@@ -66,6 +68,8 @@ testers:
 	+@scripts/testers
 model:
 	+@scripts/model $(KERNEL) $(CONFIG) --ops $(OPS) $(if $(SEED),--seed $(SEED)) $(MODEL)
+matrix:
+	+@scripts/matrix $(ROWS)
 
 demo:
 	+@scripts/demo

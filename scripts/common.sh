@@ -15,6 +15,13 @@ die() {
 	exit 1
 }
 
+# What a configuration wants its kernel and the modules for it compiled with.
+set_compiler() {
+	case $1 in
+	clang) export LLVM=-19 ;;
+	esac
+}
+
 # A sign of life for a step that prints a line per file and takes minutes.
 progress() {
 	local n=0
