@@ -132,7 +132,7 @@ static bool in_pieces(int fd, struct page_state *st)
  * is no piece of the full size left but enough of smaller ones. The buffer that
  * is made of these is like any other.
  */
-TEST_F_TIMEOUT(fragments, smaller_folios_do, 120)
+TEST_F_TIMEOUT(fragments, smaller_folios_do, 900)
 {
 	const size_t length = pmd_size();
 	const long pages = (long)(length / page_size());

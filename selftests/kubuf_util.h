@@ -28,6 +28,13 @@
 #define PM_PRESENT	0x8000000000000000ULL
 #define PM_PFN		0x007fffffffffffffULL
 
+/*
+ * In seconds, to end what hangs. What is only slow must not be taken for that: a
+ * kernel with every check, on an emulated processor, takes twenty times as long.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	300
+
 #define KIB		1024UL
 #define MIB		(1024UL * KIB)
 

@@ -574,7 +574,7 @@ static long split_at_the_limit(void *arg)
 	return 0;
 }
 
-TEST_F_TIMEOUT(life, split_at_the_limit_of_mappings, 120)
+TEST_F_TIMEOUT(life, split_at_the_limit_of_mappings, 900)
 {
 	const char *path = "/proc/sys/vm/max_map_count";
 	long long limit = file_number(path);
@@ -714,37 +714,37 @@ static struct stage *stage_new(int fd, size_t length, __u32 backing,
 	kill_at(stage, stage_new(self->fd, self->length,		\
 				 variant->backing, variant->flags))
 
-TEST_F_TIMEOUT(life, killed_while_creating, 120)
+TEST_F_TIMEOUT(life, killed_while_creating, 900)
 {
 	EXPECT_EQ(0, KILL_AT(stage_create));
 }
 
-TEST_F_TIMEOUT(life, killed_while_naming, 120)
+TEST_F_TIMEOUT(life, killed_while_naming, 900)
 {
 	EXPECT_EQ(0, KILL_AT(stage_name));
 }
 
-TEST_F_TIMEOUT(life, killed_while_opening, 120)
+TEST_F_TIMEOUT(life, killed_while_opening, 900)
 {
 	EXPECT_EQ(0, KILL_AT(stage_open));
 }
 
-TEST_F_TIMEOUT(life, killed_while_mapping, 120)
+TEST_F_TIMEOUT(life, killed_while_mapping, 900)
 {
 	EXPECT_EQ(0, KILL_AT(stage_map));
 }
 
-TEST_F_TIMEOUT(life, killed_while_faulting, 120)
+TEST_F_TIMEOUT(life, killed_while_faulting, 900)
 {
 	EXPECT_EQ(0, KILL_AT(stage_fault));
 }
 
-TEST_F_TIMEOUT(life, killed_while_copying, 120)
+TEST_F_TIMEOUT(life, killed_while_copying, 900)
 {
 	EXPECT_EQ(0, KILL_AT(stage_copy));
 }
 
-TEST_F_TIMEOUT(life, killed_while_forking, 120)
+TEST_F_TIMEOUT(life, killed_while_forking, 900)
 {
 	struct stage *s = stage_new(self->fd, self->length, variant->backing,
 				    variant->flags);

@@ -302,7 +302,7 @@ static int watch_creators(int *looks)
 	return most;
 }
 
-TEST_F_TIMEOUT(limit, creators_at_once_never_pass_it, 300)
+TEST_F_TIMEOUT(limit, creators_at_once_never_pass_it, 900)
 {
 	pid_t pids[CREATORS];
 	int most, looks = 0;
@@ -329,7 +329,7 @@ TEST_F_TIMEOUT(limit, creators_at_once_never_pass_it, 300)
 }
 
 /* Each wants a fifth of it and keeps it: five get it, and the others do not. */
-TEST_F_TIMEOUT(limit, creators_at_once_use_all_of_it, 300)
+TEST_F_TIMEOUT(limit, creators_at_once_use_all_of_it, 900)
 {
 	pid_t pids[CREATORS];
 	struct creators *c;
@@ -593,7 +593,7 @@ static bool member_share(struct member **m)
 	return *m != MAP_FAILED;
 }
 
-TEST_F_TIMEOUT(cgroup, too_much_fails_and_kills_nobody, 120)
+TEST_F_TIMEOUT(cgroup, too_much_fails_and_kills_nobody, 900)
 {
 	struct member *m;
 
@@ -615,7 +615,7 @@ TEST_F_TIMEOUT(cgroup, too_much_fails_and_kills_nobody, 120)
 }
 
 /* One that is far above the limit; what was allocated for it goes again. */
-TEST_F_TIMEOUT(cgroup, far_too_much_leaves_nothing, 120)
+TEST_F_TIMEOUT(cgroup, far_too_much_leaves_nothing, 900)
 {
 	char limit[32];
 	struct member *m;
@@ -669,7 +669,7 @@ static long create_and_weigh(void *arg)
 }
 
 /* Paid at creation, before anything is touched. */
-TEST_F_TIMEOUT(cgroup, is_charged_and_gets_it_back, 120)
+TEST_F_TIMEOUT(cgroup, is_charged_and_gets_it_back, 900)
 {
 	const long long slack = MIB, sum = 8 * MIB;
 	struct member *m;
@@ -740,7 +740,7 @@ static int use_once(__u32 backing, __u32 flags)
 #define TRIES	3
 
 /* 800 MiB in all, so that every page of each may not be lost. */
-TEST_F_TIMEOUT(leak, memory, 300)
+TEST_F_TIMEOUT(leak, memory, 1800)
 {
 	long long before, kib = LONG_MAX;
 
@@ -757,7 +757,7 @@ TEST_F_TIMEOUT(leak, memory, 300)
 	EXPECT_GE(4 * (long)KIB, kib);
 }
 
-TEST_F_TIMEOUT(leak, memory_of_what_was_refused, 300)
+TEST_F_TIMEOUT(leak, memory_of_what_was_refused, 1800)
 {
 	long long before, kib = LONG_MAX;
 	int fd;
@@ -791,7 +791,7 @@ static int describe_once(__u32 backing, __u32 flags, bool named)
 }
 
 /* A kilobyte of each would be two megabytes, and a page of each eight. */
-TEST_F_TIMEOUT(leak, descriptions_and_single_pages, 300)
+TEST_F_TIMEOUT(leak, descriptions_and_single_pages, 1800)
 {
 	long long slab = LONG_MAX, pages = LONG_MAX;
 

@@ -435,7 +435,7 @@ TEST_F(module, bad_buffers)
 }
 
 /* Four hundred megabytes, of which most would be missing. */
-TEST_F_TIMEOUT(module, bad_buffers_leak_nothing, 120)
+TEST_F_TIMEOUT(module, bad_buffers_leak_nothing, 900)
 {
 	long long before, kib = 0;
 
@@ -480,7 +480,7 @@ TEST_F(module, bad_limits)
 	EXPECT_TRUE(all_gone());
 }
 
-TEST_F_TIMEOUT(module, again_and_again, 120)
+TEST_F_TIMEOUT(module, again_and_again, 900)
 {
 	if (!self->can_load)
 		SKIP(return, NOT_FOUND);
@@ -518,7 +518,7 @@ static void user(unsigned long *used)
  * Users that come at any moment of a load or unload. An unload may be refused;
  * what may not be is a user of something that is gone.
  */
-TEST_F_TIMEOUT(module, users_at_any_moment, 180)
+TEST_F_TIMEOUT(module, users_at_any_moment, 900)
 {
 	const time_t end = time(NULL) + 60;
 	unsigned long *used;

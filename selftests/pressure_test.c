@@ -149,7 +149,7 @@ static bool survived(char *p, int fd, unsigned int seed,
 	       kernel_mismatch(fd, LENGTH, seed) == LENGTH;
 }
 
-TEST_F_TIMEOUT(pressure, contents_survive, 300)
+TEST_F_TIMEOUT(pressure, contents_survive, 900)
 {
 	const char *why_not = cannot_fill();
 
@@ -165,7 +165,7 @@ TEST_F_TIMEOUT(pressure, contents_survive, 300)
 }
 
 /* The one who has taken all is killed, and nothing else is lost. */
-TEST_F_TIMEOUT(pressure, contents_survive_the_oom_killer, 300)
+TEST_F_TIMEOUT(pressure, contents_survive_the_oom_killer, 900)
 {
 	const long long kills = file_field("/proc/vmstat", "oom_kill");
 	const char *why_not = cannot_fill();
