@@ -71,6 +71,15 @@
 	KUBUF_PAGE_VARIANTS(fixture);					\
 	KUBUF_PFN_VARIANTS(fixture)
 
+/*
+ * How often to do what shows the more the more often it is done: on a kernel
+ * that checks each access, a quarter of it.
+ */
+static inline long rounds(long n)
+{
+	return access("/sys/kernel/debug/kmemleak", F_OK) ? n : (n + 3) / 4;
+}
+
 /* A page as debugfs shows it. */
 struct page_state {
 	unsigned long index;

@@ -599,7 +599,7 @@ struct stage {
 	size_t length;
 	__u32 backing;
 	__u32 flags;
-	unsigned long rounds;
+	long rounds;
 };
 
 static void stage_create(struct stage *s)
@@ -672,7 +672,7 @@ static int kill_at(void (*stage)(struct stage *s), struct stage *s)
 	long long users = file_number("/sys/module/kubuf/refcnt");
 	int bad = 0;
 
-	for (unsigned long i = 0; i < 25; i++) {
+	for (long i = 0; i < rounds(25); i++) {
 		pid_t pid;
 
 		s->rounds = 0;
@@ -750,7 +750,7 @@ TEST_F_TIMEOUT(life, killed_while_forking, 900)
 				    variant->flags);
 
 	/* The grandchild may end a little later than the child. */
-	for (unsigned long i = 0; i < 25; i++) {
+	for (long i = 0; i < rounds(25); i++) {
 		int alive[2];
 		char byte;
 		pid_t pid;

@@ -202,7 +202,7 @@ static void creator(struct creators *c, bool hold)
 {
 	while (!__atomic_load_n(&c->go, __ATOMIC_ACQUIRE))
 		sched_yield();
-	for (int i = 0; i < (hold ? 1 : 100); i++) {
+	for (long i = 0; i < (hold ? 1 : rounds(100)); i++) {
 		int fd = buf_create(c->backing, c->length, c->flags);
 		long now, most;
 
@@ -739,7 +739,7 @@ static int use_once(__u32 backing, __u32 flags)
  */
 #define TRIES	3
 
-/* 800 MiB in all, so that every page of each may not be lost. */
+/* 800 MiB in all, or 200: every page of each may not be lost. */
 TEST_F_TIMEOUT(leak, memory, 1800)
 {
 	long long before, kib = LONG_MAX;
@@ -749,7 +749,7 @@ TEST_F_TIMEOUT(leak, memory, 1800)
 	for (int try = 0; try < TRIES && kib > 4 * (long)KIB; try++) {
 		before = free_kib();
 		ASSERT_LT(0, before);
-		for (int i = 0; i < 200; i++)
+		for (long i = 0; i < rounds(200); i++)
 			ASSERT_EQ(0, use_once(variant->backing,
 					      variant->flags));
 		kib = lost(free_kib, -1, before);
@@ -767,7 +767,7 @@ TEST_F_TIMEOUT(leak, memory_of_what_was_refused, 1800)
 	for (int try = 0; try < TRIES && kib > 4 * (long)KIB; try++) {
 		before = free_kib();
 		ASSERT_LT(0, before);
-		for (int i = 0; i < 50; i++)
+		for (long i = 0; i < rounds(50); i++)
 			ASSERT_EQ(-EEXIST,
 				  buf_create_named(NAME, variant->backing,
 						   4 * MIB, variant->flags,

@@ -484,7 +484,7 @@ TEST_F_TIMEOUT(module, again_and_again, 900)
 {
 	if (!self->can_load)
 		SKIP(return, NOT_FOUND);
-	for (int i = 0; i < 30; i++) {
+	for (long i = 0; i < rounds(30); i++) {
 		ASSERT_EQ(0, module_unload());
 		ASSERT_EQ(0, module_load("buffers=a:1M,b:1M:huge,c:1M:pages"));
 		ASSERT_EQ(0, check_node("b", KUBUF_BACKING_HUGE, MIB));
