@@ -14,11 +14,9 @@
 #	make check		every static check
 #	make clean
 #
-# test and soak take KERNEL=stock, newest or 6.12, and CONFIG=. What kbuild understands
+# test, model and soak take KERNEL=stock, newest or 6.12, and CONFIG=; model takes
+# OPS=, SEED= and, for its other options, MODEL= besides. What kbuild understands
 # (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
-# test and model take KERNEL=stock, newest or 6.12, and CONFIG=; model takes OPS=,
-# SEED= and, for its other options, MODEL= besides. What kbuild understands (W=1,
-# C=1, CC=, LLVM=1, V=1) is passed on.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= stock
@@ -41,10 +39,8 @@ define build-module
 	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
 endef
 
-.PHONY: module demo test kselftest selftests soak bench bench-native check clean
-.PHONY: module demo test coverage testers kselftest selftests bench bench-native check clean
-.PHONY: module demo test model kselftest selftests bench bench-native check clean
-.PHONY: module demo test matrix kselftest selftests bench bench-native check clean
+.PHONY: module demo test coverage testers model matrix kselftest selftests soak
+.PHONY: bench bench-native check clean
 
 module:
 	+$(build-module)
@@ -66,8 +62,10 @@ coverage:
 
 testers:
 	+@scripts/testers
+
 model:
 	+@scripts/model $(KERNEL) $(CONFIG) --ops $(OPS) $(if $(SEED),--seed $(SEED)) $(MODEL)
+
 matrix:
 	+@scripts/matrix $(ROWS)
 
