@@ -2,8 +2,11 @@
 /*
  * The four ways to allocate the pages of a buffer, and where its bytes are.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/gfp.h>
 #include <linux/log2.h>
+#include <linux/printk.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -38,12 +41,21 @@ bool kubuf_has_poison(struct page *page, unsigned long nr)
 }
 
 /*
- * The allocator takes a folio back whatever its pages are, and gives it to the
+ * The allocator takes a block back whatever its pages are, and gives it to the
  * next who asks. With memory that has failed it is kept for good instead.
  */
+static bool must_keep(struct page *page, unsigned long nr)
+{
+	if (!kubuf_has_poison(page, nr))
+		return false;
+	pr_warn("keeping %lu KiB for good: memory has failed in them\n",
+		nr << (PAGE_SHIFT - 10));
+	return true;
+}
+
 static void put_folio(struct folio *folio)
 {
-	if (!kubuf_folio_has_poison(folio))
+	if (!must_keep(folio_page(folio, 0), folio_nr_pages(folio)))
 		folio_put(folio);
 }
 
@@ -97,8 +109,7 @@ static int alloc_kmalloc(struct kubuf *buf, gfp_t gfp)
 
 static void free_kmalloc(struct kubuf *buf)
 {
-	/* See put_folio(). */
-	if (!kubuf_has_poison(buf->head, kubuf_backing_cost(buf)))
+	if (!must_keep(buf->head, kubuf_backing_cost(buf)))
 		kfree(buf->kaddr);
 }
 

@@ -168,11 +168,6 @@ void kubuf_backing_free(struct kubuf *buf);
 bool kubuf_has_poison(struct page *page, unsigned long nr);
 void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len);
 
-static inline bool kubuf_folio_has_poison(struct folio *folio)
-{
-	return kubuf_has_poison(folio_page(folio, 0), folio_nr_pages(folio));
-}
-
 /* buffer.c */
 extern unsigned long kubuf_limit_mb;
 int kubuf_check_name(const char *name);

@@ -149,7 +149,8 @@ static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 	/* But it maps all of a folio, with what is lost of it. */
 	folio = page_folio(page);
 	if (core_maps_folio(vmf, folio) && !is_private_write(vmf) &&
-	    !PageHWPoison(page) && kubuf_folio_has_poison(folio))
+	    !PageHWPoison(page) &&
+	    kubuf_has_poison(folio_page(folio, 0), folio_nr_pages(folio)))
 		return vmf_insert_page_mkwrite(vmf, page,
 					       vmf->flags & FAULT_FLAG_WRITE);
 
