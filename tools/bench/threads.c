@@ -3,15 +3,17 @@
  * Faults of one thread, and of two at the same time in one address space.
  *
  * This takes the clock on the wall, on a machine that may have other things to
- * do: rounds are so short that some of many are not disturbed, the best one
- * counts, there are as many as it takes until none is better, and memfd is
- * measured in turn with each subject.
+ * do. So a subject and memfd are measured in turn, one thread and two, in rounds
+ * that are too short for much to change meanwhile. The ratio to memfd is taken of
+ * each round, and what counts is the median of many rounds: what disturbs one of
+ * them makes it an outlier, and a change of the machine's speed is in both.
  */
 #include <err.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <sys/mman.h>
 
@@ -19,8 +21,7 @@
 
 #define SIZE		(4 * MIB)
 #define MAX_MAPS	64
-#define MAX_ROUNDS	500
-#define IDLE_ROUNDS	100	/* without a better one */
+#define ROUNDS		501
 #define ROUND_NS	2000000
 
 /* A buffer, mapped so often that touching all takes a while. */
@@ -28,7 +29,14 @@ struct field {
 	struct buffer buf;
 	size_t nr_maps;
 	char *maps[MAX_MAPS];
-	__u64 best[2];		/* ns, by one thread and by two */
+};
+
+/* Of each round: pages a second and ratios. */
+struct rounds {
+	double one[ROUNDS];
+	double two[ROUNDS];
+	double ratio[ROUNDS];
+	double to_memfd[ROUNDS];
 };
 
 /* The second thread: touches its half of a field each time it is started. */
@@ -139,21 +147,41 @@ static __u64 time_two(struct field *f)
 	       (second_start < start ? second_start : start);
 }
 
-/* Returns whether it was better, by more than one in 200. */
-static bool keep_best(__u64 *best, __u64 t)
+static int compare_doubles(const void *a, const void *b)
 {
-	bool better = !*best || t + t / 200 < *best;
+	double x = *(const double *)a, y = *(const double *)b;
 
-	if (!*best || t < *best)
-		*best = t;
-	return better;
+	return (x > y) - (x < y);
 }
 
-static bool add_round(struct field *f)
+static double median(double values[ROUNDS])
 {
-	bool better = keep_best(&f->best[0], time_one(f));
+	qsort(values, ROUNDS, sizeof(*values), compare_doubles);
+	return values[ROUNDS / 2];
+}
 
-	return keep_best(&f->best[1], time_two(f)) || better;
+static void add_round(struct rounds *r, unsigned int i, struct field *own,
+		      struct field *memfd)
+{
+	const double pages = (double)own->nr_maps * SIZE / PAGE * 1e9;
+	double own_one, own_two, its_one, its_two;
+
+	/* Neither is always the first. */
+	if (i % 2) {
+		its_one = (double)time_one(memfd);
+		own_one = (double)time_one(own);
+		own_two = (double)time_two(own);
+		its_two = (double)time_two(memfd);
+	} else {
+		own_one = (double)time_one(own);
+		its_one = (double)time_one(memfd);
+		its_two = (double)time_two(memfd);
+		own_two = (double)time_two(own);
+	}
+	r->one[i] = pages / own_one;
+	r->two[i] = pages / own_two;
+	r->ratio[i] = own_one / own_two;
+	r->to_memfd[i] = r->ratio[i] / (its_one / its_two);
 }
 
 static int make_field(struct field *f, const struct subject *subject)
@@ -176,36 +204,30 @@ static int make_field(struct field *f, const struct subject *subject)
 static void measure_subject(const struct subject *subject)
 {
 	static struct field own, memfd;
+	static struct rounds r;
 	struct sample s = { .cost = 0 };
-	double pages, ratio, its;
-	unsigned int i, idle = 0;
+	unsigned int i;
 
 	if (make_field(&own, subject))
 		return;
 	if (make_field(&memfd, find_subject("memfd")))
 		err(1, "memfd");
-	for (i = 0; i < MAX_ROUNDS && idle < IDLE_ROUNDS; i++, idle++) {
-		if (add_round(&own))
-			idle = 0;
-		if (add_round(&memfd))
-			idle = 0;
-	}
+	for (i = 0; i < ROUNDS; i++)
+		add_round(&r, i, &own, &memfd);
 	buffer_destroy(&memfd.buf);
 	buffer_destroy(&own.buf);
 
-	pages = (double)own.nr_maps * SIZE / PAGE * 1e9;
-	ratio = (double)own.best[0] / own.best[1];
-	its = (double)memfd.best[0] / memfd.best[1];
-	report("threads-1", subject, SIZE, pages / own.best[0], "pages/s", &s);
-	report("threads-2", subject, SIZE, pages / own.best[1], "pages/s", &s);
-	report("threads-ratio", subject, SIZE, ratio, "times", &s);
-	report("threads-to-memfd", subject, SIZE, ratio / its, "times", &s);
+	report("threads-1", subject, SIZE, median(r.one), "pages/s", &s);
+	report("threads-2", subject, SIZE, median(r.two), "pages/s", &s);
+	report("threads-ratio", subject, SIZE, median(r.ratio), "times", &s);
+	report("threads-to-memfd", subject, SIZE, median(r.to_memfd), "times",
+	       &s);
 }
 
 /**
  * measure_threads() - the cases "threads-1", "threads-2", "threads-ratio"
  * (two threads in times of one) and "threads-to-memfd" (that, in times of
- * memfd's at the same time)
+ * memfd's in the same round); medians
  */
 void measure_threads(void)
 {
