@@ -84,6 +84,15 @@ static inline int memcg_remove(struct memcg *g)
 	return ret;
 }
 
+static inline int memcg_enter(const char *dir)
+{
+	char path[128], pid[16];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return file_write(path, pid);
+}
+
 /*
  * Join, and stay on one processor: each has a stock of charges of its own, by
  * which the numbers are too high.
@@ -91,14 +100,12 @@ static inline int memcg_remove(struct memcg *g)
 static inline int memcg_join(const struct memcg *g)
 {
 	cpu_set_t one;
-	char pid[16];
 
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	if (sched_setaffinity(0, sizeof(one), &one))
 		return -errno;
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	return memcg_write(g, "cgroup.procs", pid);
+	return memcg_enter(g->dir);
 }
 
 #endif /* KUBUF_CGROUP_H */

@@ -40,27 +40,33 @@ static inline bool module_is_loaded(void)
 	return !access("/sys/module/kubuf", F_OK);
 }
 
-/* Load it: 0, or -errno as it said. */
-static inline int module_load(const char *parameters)
+/* Open it: its fd, with the flags that finit_module() wants, or -errno. */
+static inline int module_open(int *flags)
 {
 	char *path = module_file();
-	int fd, ret;
+	const char *dot;
+	int fd;
 
 	if (!path)
 		return -ENOENT;
+	dot = strrchr(path, '.');
+	*flags = dot && strcmp(dot, ".ko") ? MODULE_INIT_COMPRESSED_FILE : 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		ret = -errno;
-	} else {
-		const char *dot = strrchr(path, '.');
-		int flags = dot && strcmp(dot, ".ko") ?
-			MODULE_INIT_COMPRESSED_FILE : 0;
-
-		ret = syscall(__NR_finit_module, fd, parameters, flags);
-		ret = ret ? -errno : 0;
-		close(fd);
-	}
 	free(path);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Load it: 0, or -errno as it said. */
+static inline int module_load(const char *parameters)
+{
+	int flags, ret;
+	int fd = module_open(&flags);
+
+	if (fd < 0)
+		return fd;
+	ret = syscall(__NR_finit_module, fd, parameters, flags);
+	ret = ret ? -errno : 0;
+	close(fd);
 	return ret;
 }
 
@@ -68,6 +74,16 @@ static inline int module_load(const char *parameters)
 static inline int module_unload(void)
 {
 	return syscall(__NR_delete_module, "kubuf", O_NONBLOCK) ? -errno : 0;
+}
+
+/* Nothing of the driver is to be seen. */
+static inline bool all_gone(void)
+{
+	return access("/sys/module/kubuf", F_OK) &&
+	       access("/dev/kubuf/control", F_OK) &&
+	       access("/dev/kubuf", F_OK) &&
+	       access("/sys/kernel/debug/kubuf", F_OK) &&
+	       access("/sys/class/misc/kubuf", F_OK);
 }
 
 static inline long long module_users(void)

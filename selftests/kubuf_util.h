@@ -279,23 +279,29 @@ static inline int page_state(int fd, unsigned long index, struct page_state *st)
 	return ret;
 }
 
-static inline int parameter_get(const char *name, char *value, size_t room)
+/* The first line of a file. */
+static inline int file_line(const char *path, char *line, size_t room)
 {
-	char path[128];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	n = read(fd, value, room - 1);
+	n = read(fd, line, room - 1);
 	close(fd);
 	if (n < 0)
 		return -EIO;
-	value[n] = '\0';
-	value[strcspn(value, "\n")] = '\0';
+	line[n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
 	return 0;
+}
+
+static inline int parameter_get(const char *name, char *value, size_t room)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	return file_line(path, value, room);
 }
 
 static inline int parameter_set(const char *name, const char *value)

@@ -44,16 +44,6 @@ FIXTURE_TEARDOWN(module)
 
 #define NOT_FOUND	"module not found: set KUBUF_KO"
 
-/* Nothing of the driver is to be seen. */
-static bool all_gone(void)
-{
-	return access("/sys/module/kubuf", F_OK) &&
-	       access("/dev/kubuf/control", F_OK) &&
-	       access("/dev/kubuf", F_OK) &&
-	       access("/sys/kernel/debug/kubuf", F_OK) &&
-	       access("/sys/class/misc/kubuf", F_OK);
-}
-
 TEST_F(module, unload_takes_everything)
 {
 	if (!self->can_load)
