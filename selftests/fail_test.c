@@ -59,7 +59,7 @@ struct state {
 /* The buffer NAME, mapped and filled, and all that calls need. */
 struct env {
 	struct fail_saved saved;
-	struct cgroup cgroup;
+	struct memcg cgroup;
 	char limit_mb[32];
 	struct state state;
 	__u32 backing;
@@ -189,7 +189,7 @@ static void expect_sound(struct __test_metadata *_metadata,
  * the process itself, which come and go. Counted page by page, as the sums that
  * the cgroup gives are off by what each processor has in stock.
  */
-static long charged_pages(const struct cgroup *cg)
+static long charged_pages(const struct memcg *cg)
 {
 	const __u64 others = 1ULL << 3 /* up to date */ | 1ULL << 5 /* LRU */ |
 			     1ULL << 12 /* anonymous */ |
@@ -215,7 +215,7 @@ static long charged_pages(const struct cgroup *cg)
 }
 
 /* What goes, goes late: it may have to wait for other processors. */
-static bool comes_back_to(const struct cgroup *cg, long pages)
+static bool comes_back_to(const struct memcg *cg, long pages)
 {
 	for (int i = 0; i < 50; i++) {
 		if (charged_pages(cg) <= pages)
@@ -364,9 +364,9 @@ static void env_setup(struct __test_metadata *_metadata, struct env *env)
 	ASSERT_EQ(0, parameter_set("limit_mb", limit));
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &memlock));
 	ASSERT_EQ(0, drop(CAP_IPC_LOCK));
-	ASSERT_EQ(0, cgroup_make(&env->cgroup));
+	ASSERT_EQ(0, memcg_make(&env->cgroup));
 	if (env->cgroup.dir[0])
-		ASSERT_EQ(0, cgroup_enter(env->cgroup.dir));
+		ASSERT_EQ(0, memcg_enter(env->cgroup.dir));
 
 	env->control = control_open();
 	ASSERT_LE(0, env->control);
@@ -396,8 +396,8 @@ static void env_teardown(struct __test_metadata *_metadata, struct env *env)
 	EXPECT_EQ(0, buf_destroy(NAME));
 	EXPECT_EQ(0, parameter_set("limit_mb", env->limit_mb));
 	if (env->cgroup.dir[0])
-		cgroup_enter(env->cgroup.top);
-	EXPECT_EQ(0, cgroup_remove(&env->cgroup));
+		memcg_enter(env->cgroup.top);
+	EXPECT_EQ(0, memcg_remove(&env->cgroup));
 }
 
 /* Each way of making a buffer, and of its pages. */
@@ -1485,9 +1485,9 @@ FIXTURE_SETUP(loader)
 		SKIP(return, "module not found: set KUBUF_KO");
 	ASSERT_LE(0, env->fds[0]);
 	ASSERT_EQ(0, module_unload());
-	ASSERT_EQ(0, cgroup_make(&env->cgroup));
+	ASSERT_EQ(0, memcg_make(&env->cgroup));
 	if (env->cgroup.dir[0])
-		ASSERT_EQ(0, cgroup_enter(env->cgroup.dir));
+		ASSERT_EQ(0, memcg_enter(env->cgroup.dir));
 	ASSERT_EQ(0, fail_setup(&env->saved));
 	env->nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, env->nth);
@@ -1501,8 +1501,8 @@ FIXTURE_TEARDOWN(loader)
 		return;
 	fail_restore(&env->saved);
 	if (env->cgroup.dir[0])
-		cgroup_enter(env->cgroup.top);
-	EXPECT_EQ(0, cgroup_remove(&env->cgroup));
+		memcg_enter(env->cgroup.top);
+	EXPECT_EQ(0, memcg_remove(&env->cgroup));
 	if (!module_is_loaded())
 		EXPECT_EQ(0, module_load(""));
 }
