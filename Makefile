@@ -41,6 +41,7 @@ endef
 
 .PHONY: module demo test coverage testers model matrix kselftest selftests soak
 .PHONY: bench bench-native check clean
+.PHONY: module demo test coverage testers kselftest selftests bench bench-native check clean
 
 module:
 	+$(build-module)
