@@ -27,6 +27,8 @@ struct race {
 	int arrived;
 	/* Seconds: the most that one lets the other have as a start. */
 	double start;
+	/* Seconds that the other one begins later still. */
+	double late;
 	/* What came of it for the other one, for the first to look at. */
 	int result;
 	long wrong;
@@ -118,6 +120,7 @@ static void open_in_turn(struct race *r, const char *path)
 		int fd;
 
 		race(r, &state);
+		spin(r->late);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		r->result = fd < 0 ? -errno : 0;
 		meet(r);
@@ -139,8 +142,6 @@ TEST_F_TIMEOUT(unload, or_open, 600)
 
 	if (!self->can_load)
 		SKIP(return, "module not found: set KUBUF_KO");
-	/* Long enough for either to be first, however slow. */
-	r->start = 0.005;
 	pid = fork();
 	if (!pid)
 		open_in_turn(r, variant->path);
@@ -158,6 +159,8 @@ TEST_F_TIMEOUT(unload, or_open, 600)
 			    r->result == -ENODEV || r->result == -ENXIO);
 		EXPECT_FALSE(!ret && !r->result);
 		opened += !r->result;
+		/* However slow either is, about half of the rounds each. */
+		r->late = r->result ? r->late / 2 : r->late * 2 + 0.00005;
 		meet(r);
 		meet(r);
 		if (ret)
