@@ -5,6 +5,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/gfp.h>
+#include <linux/kmemleak.h>
 #include <linux/log2.h>
 #include <linux/printk.h>
 #include <linux/sched/signal.h>
@@ -109,7 +110,9 @@ static int alloc_kmalloc(struct kubuf *buf, gfp_t gfp)
 
 static void free_kmalloc(struct kubuf *buf)
 {
-	if (!must_keep(buf->head, kubuf_backing_cost(buf)))
+	if (must_keep(buf->head, kubuf_backing_cost(buf)))
+		kmemleak_ignore(buf->kaddr);
+	else
 		kfree(buf->kaddr);
 }
 
