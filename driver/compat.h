@@ -2,8 +2,8 @@
 /*
  * The driver is written for the newest kernel. This file gives older ones what
  * they lack, in the words of the newest, and is empty on it but for two table
- * entries and what the core does with folios. It is the only file that knows
- * versions.
+ * entries, what the core does with folios, and what MIPS keeps from modules. It
+ * is the only file that knows versions.
  */
 #ifndef _KUBUF_COMPAT_H
 #define _KUBUF_COMPAT_H
@@ -44,6 +44,21 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 #define ptep_get(pte) READ_ONCE(*(pte))
+#endif
+
+#ifdef CONFIG_MIPS
+/*
+ * It calls a function that modules cannot call, for aliases in the data cache
+ * and for code. There are none here, and no mapping is executable.
+ */
+static inline void compat_set_pte_at(struct mm_struct *mm, unsigned long addr,
+				     pte_t *ptep, pte_t pte)
+{
+	set_pte(ptep, pte);
+}
+
+#undef set_pte_at
+#define set_pte_at compat_set_pte_at
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
