@@ -27,6 +27,7 @@ scan_leaks() {
 set_compiler() {
 	case $1 in
 	clang) export LLVM=-19 ;;
+	mips64el) export ARCH=mips CROSS_COMPILE=mips64el-linux-gnuabi64- ;;
 	esac
 }
 
