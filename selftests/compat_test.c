@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 32-bit callers on a 64-bit x86 kernel. The calls are made the 32-bit way from
- * this 64-bit program, so that no 32-bit C library is needed.
+ * 32-bit callers on a 64-bit kernel, of x86 or MIPS. The calls are made the
+ * 32-bit way from this 64-bit program, so that no 32-bit C library is needed.
  */
 #include "kselftest_harness.h"
 #include "kubuf_task.h"
@@ -9,6 +9,8 @@
 #define NAME	"compat-test"
 
 #ifdef __x86_64__
+
+#define GATE		"IA32_EMULATION"
 
 /* Numbers of the 32-bit calls. */
 #define NR_OPEN		5
@@ -34,17 +36,6 @@ static int call32(int nr, unsigned long a, unsigned long b, unsigned long c,
 	return (int)ret;
 }
 
-static long getpid32(void *arg)
-{
-	return call32(NR_GETPID, 0, 0, 0, 0, 0) == getpid();
-}
-
-/* With the gate closed such a call brings SIGSEGV. */
-static bool have_call32(void)
-{
-	return in_child(getpid32, NULL) == 1;
-}
-
 /* mmap2() has a sixth argument, in the frame pointer; it is 0 here. */
 static int mmap32(size_t length, int prot, int flags, int fd)
 {
@@ -61,7 +52,98 @@ static int mmap32(size_t length, int prot, int flags, int fd)
 	return (int)ret;
 }
 
-/* What a 32-bit program hands over lies below 4 GiB. */
+static int pread32(int fd, void *to, size_t n, unsigned int low,
+		   unsigned int high)
+{
+	return call32(NR_PREAD64, fd, (uintptr_t)to, n, low, high);
+}
+
+static void *map_low(size_t length)
+{
+	return mmap(NULL, length, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+}
+
+#elif defined(__mips64) && defined(__LP64__)
+
+#define GATE		"MIPS32_O32"
+
+#define NR_OPEN		4005
+#define NR_CLOSE	4006
+#define NR_GETPID	4020
+#define NR_IOCTL	4054
+#define NR_MUNMAP	4091
+#define NR_LLSEEK	4140
+#define NR_PREAD64	4200
+#define NR_MMAP2	4210
+
+/* Where nothing is in a 64-bit program, and a 32-bit one could have it. */
+#define LOW_MEMORY	0x20000000UL
+#define LOW_BUFFER	0x30000000UL
+
+/* Four arguments in registers, two on the stack. */
+static int call32_6(int nr, unsigned long a, unsigned long b, unsigned long c,
+		    unsigned long d, unsigned int e, unsigned int f)
+{
+	register long v0 asm("$2") = nr;
+	register unsigned long a0 asm("$4") = a;
+	register unsigned long a1 asm("$5") = b;
+	register unsigned long a2 asm("$6") = c;
+	register unsigned long a3 asm("$7") = d;
+
+	asm volatile("daddiu $sp, $sp, -32\n\t"
+		     "sw %5, 16($sp)\n\t"
+		     "sw %6, 20($sp)\n\t"
+		     "syscall\n\t"
+		     "daddiu $sp, $sp, 32"
+		     : "+r" (v0), "+r" (a3)
+		     : "r" (a0), "r" (a1), "r" (a2), "r" (e), "r" (f)
+		     : "memory", "$1", "$3", "$8", "$9", "$10", "$11", "$12",
+		       "$13", "$14", "$15", "$24", "$25", "hi", "lo");
+	return a3 ? -(int)v0 : (int)v0;
+}
+
+static int call32(int nr, unsigned long a, unsigned long b, unsigned long c,
+		  unsigned long d, unsigned int e)
+{
+	return call32_6(nr, a, b, c, d, e, 0);
+}
+
+/* The address is as wide as the program, unless it asks for a low one. */
+static int mmap32(size_t length, int prot, int flags, int fd)
+{
+	return call32_6(NR_MMAP2, LOW_BUFFER, length, prot, flags, fd, 0);
+}
+
+/* A 64-bit argument begins with an even one: the fourth is not used. */
+static int pread32(int fd, void *to, size_t n, unsigned int low,
+		   unsigned int high)
+{
+	return call32_6(NR_PREAD64, fd, (uintptr_t)to, n, 0, low, high);
+}
+
+static void *map_low(size_t length)
+{
+	return mmap((void *)LOW_MEMORY, length, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+#endif
+
+#ifdef GATE
+
+static long getpid32(void *arg)
+{
+	return call32(NR_GETPID, 0, 0, 0, 0, 0) == getpid();
+}
+
+/* Without them such a call brings SIGSEGV, or is unknown. */
+static bool have_call32(void)
+{
+	return in_child(getpid32, NULL) == 1;
+}
+
+/* What a 32-bit program hands over lies below 4 GiB, of MIPS below 2 GiB. */
 struct low {
 	struct kubuf_create create;
 	struct kubuf_destroy destroy;
@@ -82,8 +164,7 @@ FIXTURE_SETUP(compat)
 	buf_destroy(NAME);
 	self->control = control_open();
 	ASSERT_LE(0, self->control);
-	self->low = mmap(NULL, sizeof(*self->low), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	self->low = map_low(sizeof(*self->low));
 	ASSERT_NE(MAP_FAILED, self->low);
 	ASSERT_EQ(0UL, (uintptr_t)self->low >> 32);
 }
@@ -119,7 +200,7 @@ TEST_F(compat, create_and_info)
 	int fd;
 
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	fd = create32(self->control, self->low, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(3 * page_size(), self->low->create.length);
@@ -138,7 +219,7 @@ TEST_F(compat, list_and_destroy)
 	int fd;
 
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	fd = create32(self->control, low, KUBUF_CREATE_NAMED);
 	ASSERT_LE(0, fd);
 	close(fd);
@@ -165,7 +246,7 @@ TEST_F(compat, list_array_above_4_gib)
 	int fd;
 
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	fd = create32(self->control, low, KUBUF_CREATE_NAMED);
 	ASSERT_LE(0, fd);
 	close(fd);
@@ -179,7 +260,7 @@ TEST_F(compat, list_array_above_4_gib)
 TEST_F(compat, refused_as_for_others)
 {
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	EXPECT_EQ(-ENOTTY, ioctl32(self->control, KUBUF_INFO, self->low));
 	EXPECT_EQ(-EFAULT, ioctl32(self->control, KUBUF_CREATE, NULL));
 	/* All zero: a structure of size 0. */
@@ -192,7 +273,7 @@ TEST_F(compat, open_and_close)
 	int fd;
 
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	memcpy(self->low->path, CONTROL, sizeof(CONTROL));
 	fd = call32(NR_OPEN, (uintptr_t)self->low->path, O_RDWR, 0, 0, 0);
 	ASSERT_LE(0, fd);
@@ -208,7 +289,7 @@ TEST_F(compat, mmap2_and_touch)
 	int fd;
 
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	fd = create32(self->control, self->low, 0);
 	ASSERT_LE(0, fd);
 	addr = mmap32(3 * page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
@@ -232,16 +313,14 @@ TEST_F(compat, pread64_and_llseek)
 	int fd;
 
 	if (!have_call32())
-		SKIP(return, "kernel has no 32-bit calls (IA32_EMULATION)");
+		SKIP(return, "kernel has no 32-bit calls (" GATE ")");
 	fd = create32(self->control, low, 0);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(3, pwrite(fd, "abc", 3, page_size() + 1));
-	EXPECT_EQ(3, call32(NR_PREAD64, fd, (uintptr_t)low->path, 3,
-			    page_size() + 1, 0));
+	EXPECT_EQ(3, pread32(fd, low->path, 3, page_size() + 1, 0));
 	EXPECT_EQ(0, memcmp(low->path, "abc", 3));
 	/* Past the end by the upper half alone. */
-	EXPECT_EQ(0, call32(NR_PREAD64, fd, (uintptr_t)low->path, 3,
-			    page_size() + 1, 1));
+	EXPECT_EQ(0, pread32(fd, low->path, 3, page_size() + 1, 1));
 	EXPECT_EQ(0, call32(NR_LLSEEK, fd, 0, 0, (uintptr_t)&low->where,
 			    SEEK_END));
 	EXPECT_EQ(3 * page_size(), low->where);
@@ -252,7 +331,7 @@ TEST_F(compat, pread64_and_llseek)
 
 TEST(compat)
 {
-	SKIP(return, "only for x86-64");
+	SKIP(return, "only for x86-64 and MIPS64");
 }
 
 #endif
