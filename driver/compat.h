@@ -101,10 +101,19 @@ static inline vm_fault_t compat_insert_page(struct vm_fault *vmf,
 }
 
 #define vmf_insert_page_mkwrite compat_insert_page
-#define core_maps_folio(vmf, folio) \
-	(pmd_none(READ_ONCE(*(vmf)->pmd)) && folio_order(folio) == PMD_ORDER)
+
+static inline bool core_maps_folio(const struct vm_fault *vmf,
+				   struct folio *folio)
+{
+	return pmd_none(READ_ONCE(*vmf->pmd)) &&
+	       folio_order(folio) == PMD_ORDER;
+}
 #else
-#define core_maps_folio(vmf, folio) folio_test_large(folio)
+static inline bool core_maps_folio(const struct vm_fault *vmf,
+				   struct folio *folio)
+{
+	return folio_test_large(folio);
+}
 #endif
 
 /* Events on a node. Older kernels count none: pages are always looked at. */

@@ -210,9 +210,8 @@ TEST_F(huge, part_by_windows)
 	touch(q, n);
 	faults = minor_faults() - faults;
 	windows_put(&windows);
-	if (whole_pieces(self->before, self->pages)) {
+	if (whole_pieces(self->before, self->pages))
 		EXPECT_LE(faults, 12);
-	}
 	EXPECT_LE(1, faults);
 	EXPECT_EQ(n, mismatch(q, n, 1));
 	EXPECT_EQ(rss(n, variant->pfn), smaps_kib(q, "Rss"));
