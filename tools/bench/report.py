@@ -193,7 +193,7 @@ def bars():
                           0.1))
     # Not exact, on a clock on the wall; the bar is the bar all the same.
     for b in BACKINGS:
-        rows.append(Bar(f"2 threads against 1, {b}: to memfd (±10 %)", 1.0,
+        rows.append(Bar(f"2 threads against 1, {b}: to memfd (±5 %)", 1.0,
                         lambda f, b=b: f.value("threads-to-memfd",
                                                f"kubuf-{b}", 4 * MIB),
                         margin=1.0))

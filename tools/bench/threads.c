@@ -4,9 +4,10 @@
  *
  * This takes the clock on the wall, on a machine that may have other things to
  * do. So a subject and memfd are measured in turn, one thread and two, in rounds
- * that are too short for much to change meanwhile. The ratio to memfd is taken of
- * each round, and what counts is the median of many rounds: what disturbs one of
- * them makes it an outlier, and a change of the machine's speed is in both.
+ * that are too short for much to change meanwhile, and equally long: threads do
+ * not begin and end at quite the same moment. The ratio to memfd is taken of each
+ * round, and what counts is the median of many rounds: what disturbs one of them
+ * makes it an outlier, and a change of the machine's speed is in both.
  */
 #include <err.h>
 #include <errno.h>
@@ -20,9 +21,9 @@
 #include "bench.h"
 
 #define SIZE		(4 * MIB)
-#define MAX_MAPS	64
-#define ROUNDS		501
-#define ROUND_NS	2000000
+#define MAX_MAPS	160
+#define ROUNDS		101
+#define ROUND_NS	16000000
 
 /* A buffer, mapped so often that touching all takes a while. */
 struct field {
