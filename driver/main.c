@@ -339,9 +339,13 @@ static const struct file_operations control_fops = {
 	.llseek = noop_llseek,
 };
 
+/*
+ * Not named "kubuf": without memory for the path of the node the core makes it
+ * of the name, and no directory could be made there any more.
+ */
 static struct miscdevice control = {
 	.minor = MISC_DYNAMIC_MINOR,
-	.name = "kubuf",
+	.name = "kubuf-control",
 	.nodename = "kubuf/control",
 	.mode = 0666,
 	.fops = &control_fops,

@@ -83,7 +83,7 @@ static inline bool all_gone(void)
 	       access("/dev/kubuf/control", F_OK) &&
 	       access("/dev/kubuf", F_OK) &&
 	       access("/sys/kernel/debug/kubuf", F_OK) &&
-	       access("/sys/class/misc/kubuf", F_OK);
+	       access("/sys/class/misc/kubuf-control", F_OK);
 }
 
 static inline long long module_users(void)
