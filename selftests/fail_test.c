@@ -1530,17 +1530,23 @@ static unsigned int points_of_the_loader(struct __test_metadata *_metadata,
 	return FAIL_NEVER - left;
 }
 
+static bool is_node_gone(struct env *env, const char *name)
+{
+	int fd = node_open(name, O_RDONLY);
+
+	return fd == -ENOENT || is_left_over(env, name, fd);
+}
+
 /* Unload, and of what stays in /dev nothing opens. */
 static bool unload_all(struct env *env)
 {
 	int ret = module_is_loaded() ? module_unload() : 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(module_names); i++) {
-		int fd = node_open(module_names[i], O_RDONLY);
-
-		if (fd != -ENOENT && !is_left_over(env, module_names[i], fd))
+	for (size_t i = 0; i < ARRAY_SIZE(module_names); i++)
+		if (!is_node_gone(env, module_names[i]))
 			return false;
-	}
+	if (!is_node_gone(env, "control"))
+		return false;
 	rmdir("/dev/kubuf");
 	return !ret && all_gone();
 }
