@@ -17,6 +17,20 @@
 #include "kubuf_map.h"
 #include "kubuf_module.h"
 
+/*
+ * The kernel stores to the rseq area of a thread whenever it has been preempted,
+ * and kills who can't be stored to: that is not a copy to fail. glibc registers
+ * the area before main(), unless it is told not to.
+ */
+__attribute__((constructor))
+static void without_rseq(int argc, char **argv)
+{
+	if (getenv("GLIBC_TUNABLES"))
+		return;
+	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+	execv("/proc/self/exe", argv);
+}
+
 #define NAME		"fail-test"
 #define NAME_CALL	"fail-test-call"
 
