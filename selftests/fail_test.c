@@ -19,8 +19,9 @@
 
 /*
  * The kernel stores to the rseq area of a thread whenever it has been preempted,
- * and kills who can't be stored to: that is not a copy to fail. glibc registers
- * the area before main(), unless it is told not to.
+ * and kills who can't be stored to. After fork() that takes a page, the area is
+ * copied on write: not an allocation to fail. glibc registers the area before
+ * main(), unless it is told not to.
  */
 __attribute__((constructor))
 static void without_rseq(int argc, char **argv)
