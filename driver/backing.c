@@ -116,17 +116,6 @@ static void free_kmalloc(struct kubuf *buf)
 		kfree(buf->kaddr);
 }
 
-static struct folio *alloc_folio(struct kubuf *buf, gfp_t gfp,
-				 unsigned int order, unsigned long index)
-{
-	struct folio *folio = __folio_alloc_node(gfp, order, buf->node);
-
-	/* finish_fault() compares it with the size of the inode. */
-	if (folio)
-		folio->index = index;
-	return folio;
-}
-
 static struct page **alloc_table(unsigned long nr)
 {
 	return kvcalloc(nr, sizeof(struct page *),
@@ -183,7 +172,7 @@ static int alloc_contiguous(struct kubuf *buf, gfp_t gfp)
 	    !is_power_of_2(buf->nr_pages))
 		return alloc_split(buf, gfp, order);
 
-	folio = alloc_folio(buf, gfp, order, 0);
+	folio = __folio_alloc_node(gfp, order, buf->node);
 	if (!folio)
 		return -ENOMEM;
 	buf->head = folio_page(folio, 0);
@@ -248,7 +237,7 @@ static void free_vmalloc(struct kubuf *buf)
 
 /* A piece out of smaller folios, each as large as can be had. */
 static int alloc_fragments(struct kubuf *buf, struct kubuf_chunk *chunk,
-			   unsigned long index, unsigned long nr, gfp_t gfp)
+			   unsigned long nr, gfp_t gfp)
 {
 	unsigned long done = 0, i;
 	struct folio *folio;
@@ -261,8 +250,8 @@ static int alloc_fragments(struct kubuf *buf, struct kubuf_chunk *chunk,
 	order = min_t(unsigned int, ilog2(nr), CHUNK_ORDER - 1);
 	while (done < nr) {
 		order = min_t(unsigned int, order, ilog2(nr - done));
-		folio = alloc_folio(buf, order ? gfp | __GFP_NORETRY : gfp,
-				    order, index + done);
+		folio = __folio_alloc_node(order ? gfp | __GFP_NORETRY : gfp,
+					   order, buf->node);
 		if (!folio) {
 			if (!order)
 				return -ENOMEM;
@@ -325,11 +314,12 @@ static int alloc_huge(struct kubuf *buf, gfp_t gfp)
 		chunk = &buf->chunks[index / CHUNK_PAGES];
 		nr = min(buf->nr_pages - index, CHUNK_PAGES);
 		if (nr == CHUNK_PAGES)
-			chunk->folio = alloc_folio(buf, gfp | __GFP_NORETRY,
-						   CHUNK_ORDER, index);
+			chunk->folio = __folio_alloc_node(gfp | __GFP_NORETRY,
+							  CHUNK_ORDER,
+							  buf->node);
 		if (chunk->folio)
 			continue;
-		err = alloc_fragments(buf, chunk, index, nr, gfp);
+		err = alloc_fragments(buf, chunk, nr, gfp);
 		if (err)
 			goto err_chunks;
 	}

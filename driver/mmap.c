@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
+#include <linux/pagemap.h>
 #include <linux/uaccess.h>
 
 #include "kubuf.h"
@@ -21,6 +22,56 @@ unsigned int kubuf_pfn_window = 512;
 
 /* Pages that are inserted at once, if they first have to be put in a row. */
 #define BATCH_PAGES	8UL
+
+/*
+ * Say whose a page is, and which one. That is the name of a shared futex in it:
+ * without one it would be -EFAULT. Nothing else of the core is led astray: the
+ * page is on no LRU list, and not among those that the address_space lists.
+ */
+static void adopt(const struct vm_fault *vmf, struct page *page,
+		  unsigned long index)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct folio *folio = page_folio(page);
+
+	/* Another fault may do the same just now. */
+	if (likely(READ_ONCE(folio->mapping) == mapping))
+		return;
+	WRITE_ONCE(folio->index, index - folio_page_idx(folio, page));
+	/* For a page that becomes dirty the core gives up its locks. */
+	folio_set_dirty(folio);
+	/* Pairs with the reading of the index by who has seen the owner. */
+	smp_store_release(&folio->mapping, mapping);
+}
+
+/**
+ * kubuf_disown() - take back what faults have said of the pages
+ * @buf: buffer that is not mapped, and can't be now
+ *
+ * A pin may outlive the inode, and must not find it then: who marks its page
+ * dirty holds the lock of the folio.
+ *
+ * Context: process context; sleeps. Under file_lock.
+ */
+void kubuf_disown(struct kubuf *buf)
+{
+	struct folio *folio;
+	unsigned long i;
+
+	lockdep_assert_held(&buf->file_lock);
+
+	if (!buf->was_mapped || buf->pfn_path)
+		return;
+	for (i = 0; i < buf->nr_pages; i += folio_nr_pages(folio)) {
+		folio = page_folio(kubuf_page(buf, i));
+		if (!folio->mapping)
+			continue;
+		folio_lock(folio);
+		folio->mapping = NULL;
+		folio_unlock(folio);
+	}
+	buf->was_mapped = false;
+}
 
 static bool is_private_write(const struct vm_fault *vmf)
 {
@@ -66,15 +117,22 @@ static unsigned long window_size(const struct vm_fault *vmf,
 	return min(nr, max);
 }
 
-/* How many of so many pages come before one whose memory has failed. */
-static unsigned long nr_sound(const struct kubuf *buf, unsigned long index,
-			      unsigned long nr)
+/*
+ * Make a window ready.
+ * Return: how many pages of it come before one whose memory has failed.
+ */
+static unsigned long adopt_window(const struct vm_fault *vmf,
+				  const struct kubuf *buf, unsigned long nr)
 {
+	struct page *page;
 	unsigned long i;
 
-	for (i = 0; i < nr; i++)
-		if (PageHWPoison(kubuf_page(buf, index + i)))
+	for (i = 0; i < nr; i++) {
+		page = kubuf_page(buf, vmf->pgoff + i);
+		if (PageHWPoison(page))
 			break;
+		adopt(vmf, page, vmf->pgoff + i);
+	}
 	return i;
 }
 
@@ -95,7 +153,7 @@ static struct page **page_row(const struct kubuf *buf, unsigned long index,
 /* Map a window of single pages, as far as they are sound. */
 static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
 {
-	unsigned long nr = nr_sound(buf, vmf->pgoff, window_size(vmf, buf));
+	unsigned long nr = adopt_window(vmf, buf, window_size(vmf, buf));
 	struct page *copy[BATCH_PAGES], **row;
 	unsigned long done = 0, n, left;
 	int err = 0;
@@ -146,6 +204,7 @@ static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 	    !is_private_write(vmf) && !PageHWPoison(page))
 		return insert_pages(vmf, buf);
 
+	adopt(vmf, page, vmf->pgoff);
 	/* But it maps all of a folio, with what is lost of it. */
 	folio = page_folio(page);
 	if (core_maps_folio(vmf, folio) && !is_private_write(vmf) &&
@@ -188,11 +247,12 @@ static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (folio_order(folio) < PMD_ORDER ||
 	    kubuf_has_poison(page, CHUNK_PAGES))
 		return VM_FAULT_FALLBACK;
-	if (!buf->pfn_path)
-		return vmf_insert_folio_pmd(vmf, folio,
-					    vmf->flags & FAULT_FLAG_WRITE);
-	return vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
-				  vmf->flags & FAULT_FLAG_WRITE);
+	if (buf->pfn_path)
+		return vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
+					  vmf->flags & FAULT_FLAG_WRITE);
+	adopt(vmf, page, index);
+	return vmf_insert_folio_pmd(vmf, folio,
+				    vmf->flags & FAULT_FLAG_WRITE);
 }
 
 /*
@@ -298,6 +358,7 @@ static void count_mapping(struct kubuf *buf)
 	/* The last munmap() may be clearing PG_reserved just now. */
 	mutex_lock(&buf->map_lock);
 	atomic_inc(&buf->nr_mappings);
+	buf->was_mapped = true;
 	mutex_unlock(&buf->map_lock);
 }
 
@@ -424,11 +485,12 @@ static bool mixed_map(const struct vm_area_desc *desc, const struct kubuf *buf)
  * come to be.
  * Return: 0, or
  * * %-EINVAL: reaches past the end of the buffer, or private on the PFN path
- * * %-EPERM: executable, or a reserved buffer without CAP_SYS_RAWIO
+ * * %-EPERM: executable, a reserved buffer without CAP_SYS_RAWIO, or shared and
+ *   writable though the buffer is sealed
  */
 int kubuf_mmap_prepare(struct vm_area_desc *desc)
 {
-	struct kubuf *buf = desc->file->private_data;
+	struct kubuf *buf = kubuf_of(desc->file);
 	unsigned long nr = vma_desc_pages(desc);
 
 	if (vma_desc_test(desc, VMA_EXEC_BIT))
@@ -438,6 +500,12 @@ int kubuf_mmap_prepare(struct vm_area_desc *desc)
 	/* vmf_insert_pfn() stops the kernel on a copy-on-write mapping. */
 	if (buf->pfn_path && vma_desc_is_cow_mapping(desc))
 		return -EINVAL;
+	if (READ_ONCE(buf->seals) & KUBUF_SEAL_WRITE &&
+	    vma_desc_test(desc, VMA_SHARED_BIT)) {
+		if (vma_desc_test(desc, VMA_WRITE_BIT))
+			return -EPERM;
+		vma_desc_clear_flags(desc, VMA_MAYWRITE_BIT);
+	}
 	/*
 	 * VFIO takes reserved memory that is mapped by frame number without a
 	 * pin: who maps it can make a device write to it for ever.
