@@ -213,6 +213,9 @@ struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user)
 	kref_init(&buf->ref);
 	mutex_init(&buf->map_lock);
 	mutex_init(&buf->file_lock);
+	init_waitqueue_head(&buf->wait);
+	spin_lock_init(&buf->notify_lock);
+	INIT_LIST_HEAD(&buf->watchers);
 	INIT_LIST_HEAD(&buf->names);
 	buf->id = atomic64_inc_return(&last_id);
 	buf->nr_pages = PAGE_ALIGN(args->length) >> PAGE_SHIFT;
@@ -314,4 +317,6 @@ void kubuf_fill_info(struct kubuf *buf, struct kubuf_info *info)
 	info->backing = buf->backing;
 	info->mode = buf->mode;
 	strscpy(info->name, buf->name, sizeof(info->name));
+	info->sequence = atomic64_read_acquire(&buf->sequence);
+	info->seals = READ_ONCE(buf->seals);
 }

@@ -8,12 +8,20 @@
 #ifndef _KUBUF_COMPAT_H
 #define _KUBUF_COMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+/* For a module of the selftests. */
+#define dma_buf_vmap_unlocked dma_buf_vmap
+#define dma_buf_vunmap_unlocked dma_buf_vunmap
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define mnt_idmap user_namespace
@@ -21,6 +29,10 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define copy_splice_read generic_file_splice_read
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define eventfd_signal(eventfd) eventfd_signal(eventfd, 1)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
@@ -176,6 +188,15 @@ static inline int copy_struct_to_user(void __user *dst, size_t usize,
 }
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#undef MODULE_IMPORT_NS
+#define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define vfs_mmap call_mmap
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
 /*
  * mmap_prepare() and mapped() on top of mmap(). Nothing of the core can fail
@@ -191,7 +212,10 @@ struct vm_area_desc {
 	void *private_data;
 };
 
+#define VMA_WRITE_BIT		VM_WRITE
 #define VMA_EXEC_BIT		VM_EXEC
+#define VMA_SHARED_BIT		VM_SHARED
+#define VMA_MAYWRITE_BIT	VM_MAYWRITE
 #define VMA_MAYEXEC_BIT		VM_MAYEXEC
 #define VMA_PFNMAP_BIT		VM_PFNMAP
 #define VMA_MIXEDMAP_BIT	VM_MIXEDMAP

@@ -10,10 +10,10 @@
  */
 #include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/poll.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -136,6 +136,7 @@ static void put_inode(struct kubuf *buf)
 
 	mutex_lock(&buf->file_lock);
 	if (!--buf->nr_files) {
+		kubuf_disown(buf);
 		inode = buf->inode;
 		buf->inode = NULL;
 		/* One who came by /proc/PID/fd may still have the inode. */
@@ -176,11 +177,18 @@ static struct kubuf *get_by_inode(struct inode *inode)
 }
 
 /* Of a file that was counted and has a reference to the buffer. */
-static void init_file(struct file *file, struct kubuf *buf)
+static void init_file(struct file *file, struct kubuf *buf,
+		      struct kubuf_file *kfile)
 {
-	file->private_data = buf;
+	kfile->buf = buf;
+	kfile->seen = atomic64_read(&buf->sequence);
+	INIT_LIST_HEAD(&kfile->watchers);
+
+	file->private_data = kfile;
 	file->f_mapping = buf->inode->i_mapping;
 	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
+	/* Nothing but the memory of the caller is ever waited for. */
+	file->f_mode |= FMODE_NOWAIT;
 	/* The pages are on no LRU list: who unmaps need not mark them used. */
 	file->f_mode |= FMODE_NOREUSE;
 }
@@ -188,29 +196,42 @@ static void init_file(struct file *file, struct kubuf *buf)
 static int kubuf_open(struct inode *inode, struct file *file)
 {
 	struct miscdevice *misc = file->private_data;
+	struct kubuf_file *kfile;
 	struct kubuf *buf;
 	int err;
+
+	kfile = kzalloc_obj(*kfile, GFP_KERNEL_ACCOUNT);
+	if (!kfile)
+		return -ENOMEM;
 
 	if (misc) {
 		/* misc_mtx keeps the node, and the node keeps the buffer. */
 		buf = container_of(misc, struct kubuf, misc);
 		err = get_inode(buf);
 		if (err)
-			return err;
+			goto err_free;
 		kubuf_get(buf);
 	} else {
 		buf = get_by_inode(inode);
-		if (IS_ERR(buf))
-			return PTR_ERR(buf);
+		err = PTR_ERR_OR_ZERO(buf);
+		if (err)
+			goto err_free;
 	}
-	init_file(file, buf);
+	init_file(file, buf, kfile);
 	return 0;
+
+err_free:
+	kfree(kfile);
+	return err;
 }
 
 static int kubuf_release(struct inode *inode, struct file *file)
 {
-	struct kubuf *buf = file->private_data;
+	struct kubuf_file *kfile = file->private_data;
+	struct kubuf *buf = kfile->buf;
 
+	kubuf_clear_eventfd(kfile);
+	kfree(kfile);
 	put_inode(buf);
 	kubuf_put(buf);
 	return 0;
@@ -229,12 +250,16 @@ static int kubuf_release(struct inode *inode, struct file *file)
  */
 struct file *kubuf_file_create(struct kubuf *buf)
 {
+	struct kubuf_file *kfile;
 	struct file *file;
 	int err;
 
+	kfile = kzalloc_obj(*kfile, GFP_KERNEL_ACCOUNT);
+	if (!kfile)
+		return ERR_PTR(-ENOMEM);
 	err = get_inode(buf);
 	if (err)
-		return ERR_PTR(err);
+		goto err_free;
 
 	/* The file gives back one reference to the inode and to the module. */
 	ihold(buf->inode);
@@ -242,20 +267,26 @@ struct file *kubuf_file_create(struct kubuf *buf)
 	file = alloc_file_pseudo(buf->inode, kubuf_mnt, "[kubuf]",
 				 O_RDWR | O_LARGEFILE, &kubuf_fops);
 	if (IS_ERR(file)) {
-		module_put(THIS_MODULE);
-		iput(buf->inode);
-		put_inode(buf);
-		return file;
+		err = PTR_ERR(file);
+		goto err_inode;
 	}
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	kubuf_get(buf);
-	init_file(file, buf);
+	init_file(file, buf, kfile);
 	return file;
+
+err_inode:
+	module_put(THIS_MODULE);
+	iput(buf->inode);
+	put_inode(buf);
+err_free:
+	kfree(kfile);
+	return ERR_PTR(err);
 }
 
 static loff_t kubuf_llseek(struct file *file, loff_t offset, int whence)
 {
-	struct kubuf *buf = file->private_data;
+	struct kubuf *buf = kubuf_of(file);
 	loff_t size = kubuf_size(buf);
 
 	return generic_file_llseek_size(file, offset, whence, size, size);
@@ -291,42 +322,126 @@ static ssize_t copy(const struct kubuf *buf, struct kiocb *iocb,
 
 static ssize_t kubuf_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	return copy(iocb->ki_filp->private_data, iocb, to, false);
+	return copy(kubuf_of(iocb->ki_filp), iocb, to, false);
 }
 
 static ssize_t kubuf_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct kubuf *buf = iocb->ki_filp->private_data;
+	struct kubuf *buf = kubuf_of(iocb->ki_filp);
 
-	if (iov_iter_count(from) && iocb->ki_pos >= kubuf_size(buf))
+	if (!iov_iter_count(from))
+		return 0;
+	if (READ_ONCE(buf->seals) & KUBUF_SEAL_WRITE)
+		return -EPERM;
+	if (iocb->ki_pos >= kubuf_size(buf))
 		return -ENOSPC;
 	return copy(buf, iocb, from, true);
 }
 
-static __poll_t kubuf_poll(struct file *file, poll_table *wait)
+static int ioctl_info(struct kubuf_file *kfile, void __user *uarg)
 {
-	return DEFAULT_POLLMASK;
+	struct kubuf_info info;
+	int size, err;
+
+	size = kubuf_copy_args(&info, sizeof(info), uarg);
+	if (size < 0)
+		return size;
+	kubuf_fill_info(kfile->buf, &info);
+	err = copy_struct_to_user(uarg, size, &info, sizeof(info), NULL);
+	if (!err)
+		WRITE_ONCE(kfile->seen, info.sequence);
+	return err;
+}
+
+static int ioctl_notify(struct file *file, void __user *uarg)
+{
+	struct kubuf_notify args;
+	int err;
+
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
+		return err;
+	if (args.flags)
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	kubuf_notify(kubuf_of(file));
+	return 0;
+}
+
+static int ioctl_eventfd(struct kubuf_file *kfile, void __user *uarg)
+{
+	struct kubuf_eventfd args;
+	int err;
+
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
+		return err;
+	if (args.flags || args.__reserved)
+		return -EINVAL;
+	if (args.fd != -1)
+		return kubuf_set_eventfd(kfile, args.fd);
+	kubuf_clear_eventfd(kfile);
+	return 0;
+}
+
+static int ioctl_seal(struct file *file, void __user *uarg)
+{
+	struct kubuf *buf = kubuf_of(file);
+	struct kubuf_seal args;
+	int err;
+
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
+		return err;
+	if (args.seals & ~KUBUF_SEAL_WRITE)
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+
+	mutex_lock(&buf->file_lock);
+	if (args.seals & KUBUF_SEAL_WRITE && buf->nr_writers)
+		err = -EBUSY;
+	else
+		WRITE_ONCE(buf->seals, buf->seals | args.seals);
+	mutex_unlock(&buf->file_lock);
+	return err < 0 ? err : 0;
+}
+
+static int ioctl_export(struct file *file, void __user *uarg)
+{
+	struct kubuf_export args;
+	int err;
+
+	err = kubuf_copy_args(&args, sizeof(args), uarg);
+	if (err < 0)
+		return err;
+	return kubuf_export(file, &args);
 }
 
 static long kubuf_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct kubuf *buf = file->private_data;
 	void __user *uarg = (void __user *)arg;
-	struct kubuf_info info;
-	int size;
 
-	if (cmd != KUBUF_INFO)
+	switch (cmd) {
+	case KUBUF_INFO:
+		return ioctl_info(file->private_data, uarg);
+	case KUBUF_NOTIFY:
+		return ioctl_notify(file, uarg);
+	case KUBUF_EVENTFD:
+		return ioctl_eventfd(file->private_data, uarg);
+	case KUBUF_SEAL:
+		return ioctl_seal(file, uarg);
+	case KUBUF_EXPORT:
+		return ioctl_export(file, uarg);
+	default:
 		return -ENOTTY;
-	size = kubuf_copy_args(&info, sizeof(info), uarg);
-	if (size < 0)
-		return size;
-	kubuf_fill_info(buf, &info);
-	return copy_struct_to_user(uarg, size, &info, sizeof(info), NULL);
+	}
 }
 
 static void kubuf_show_fdinfo(struct seq_file *seq, struct file *file)
 {
-	struct kubuf *buf = file->private_data;
+	struct kubuf *buf = kubuf_of(file);
 
 	seq_printf(seq, "kubuf-id:\t%llu\n", buf->id);
 	if (buf->name[0])
@@ -337,6 +452,9 @@ static void kubuf_show_fdinfo(struct seq_file *seq, struct file *file)
 	seq_printf(seq, "kubuf-mappings:\t%d\n",
 		   atomic_read(&buf->nr_mappings));
 	seq_printf(seq, "kubuf-reserved:\t%d\n", buf->reserved);
+	seq_printf(seq, "kubuf-sequence:\t%lld\n",
+		   atomic64_read(&buf->sequence));
+	seq_printf(seq, "kubuf-seals:\t%#x\n", READ_ONCE(buf->seals));
 }
 
 const struct file_operations kubuf_fops = {

@@ -16,11 +16,14 @@
  *
  *   All that a fault reads is written before the buffer can be reached and
  *   never after: size, backing and the table of pages. A fault takes no lock.
+ *   What it writes, to the pages, is the same whoever writes it.
  *
  *   kubuf.map_lock	the steps of the mapping count from and to 0, and with
  *			them the clearing of PG_reserved. Taken under mmap_lock.
- *   kubuf.file_lock	the inode and the number of files. Taken under misc_mtx,
- *			which misc_open() holds around ->open().
+ *   kubuf.file_lock	the inode, the number of files and the seals. Taken
+ *			under misc_mtx, which misc_open() holds around ->open().
+ *   kubuf.notify_lock	the eventfds of the files. A spinlock, so that who
+ *			notifies need not be able to sleep.
  *   names_lock		the list of named buffers and their state. Never held
  *			around misc_register() and misc_deregister().
  *
@@ -37,7 +40,10 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
 #include <uapi/linux/kubuf.h>
 
@@ -45,6 +51,7 @@
 
 struct cred;
 struct dentry;
+struct eventfd_ctx;
 
 /* A piece of a huge buffer has the size that one PMD entry maps. */
 #define CHUNK_ORDER	min(PMD_SHIFT - PAGE_SHIFT, MAX_PAGE_ORDER)
@@ -87,11 +94,19 @@ enum kubuf_state {
  * @name: name of the node, or empty
  * @ref: references of files and of the node
  * @nr_mappings: VMAs that map it; from and to 0 under @map_lock
+ * @was_mapped: since the inode is there; set under @map_lock, reset under
+ *	@file_lock when there is no mapping
  * @map_lock: see above
  * @file_lock: see above
  * @inode: carries the size and the address_space of all files, exists as long
  *	as these do; protected by @file_lock
  * @nr_files: open files; protected by @file_lock
+ * @seals: KUBUF_SEAL_*; only added to, under @file_lock
+ * @nr_writers: dma-bufs that may be written to; protected by @file_lock
+ * @sequence: how often there was something to notify of
+ * @wait: who polls
+ * @notify_lock: see above
+ * @watchers: files with an eventfd; protected by @notify_lock
  * @names: link of the list of named buffers; protected by names_lock
  * @state: where the node is in its life; protected by names_lock
  * @misc: the node
@@ -119,16 +134,45 @@ struct kubuf {
 	/* Written in use: not in a cache line that faults read. */
 	struct kref ref ____cacheline_aligned_in_smp;
 	atomic_t nr_mappings;
+	bool was_mapped;
 	struct mutex map_lock;		/* nr_mappings from and to 0 */
 	struct mutex file_lock;		/* inode, nr_files */
 	struct inode *inode;
 	unsigned int nr_files;
+	u32 seals;
+	unsigned int nr_writers;
+	atomic64_t sequence;
+	wait_queue_head_t wait;
+	spinlock_t notify_lock;		/* watchers, and their eventfds */
+	struct list_head watchers;
 	struct list_head names;
 	enum kubuf_state state;
 	struct miscdevice misc;
 	char misc_name[sizeof("kubuf-") + KUBUF_NAME_SIZE];
 	char node_name[sizeof("kubuf/") + KUBUF_NAME_SIZE];
 };
+
+/**
+ * struct kubuf_file - an open file of a buffer
+ * @buf: the buffer, of which it has a reference
+ * @seen: sequence of the buffer when this file was last asked for it
+ * @eventfd: signalled when there is something to notify of, or %NULL; protected
+ *	by notify_lock of the buffer
+ * @watchers: link of the files with an eventfd
+ */
+struct kubuf_file {
+	struct kubuf *buf;
+	u64 seen;
+	struct eventfd_ctx *eventfd;
+	struct list_head watchers;
+};
+
+static inline struct kubuf *kubuf_of(const struct file *file)
+{
+	const struct kubuf_file *kfile = file->private_data;
+
+	return kfile->buf;
+}
 
 static inline loff_t kubuf_size(const struct kubuf *buf)
 {
@@ -188,12 +232,30 @@ int kubuf_fs_get(void);
 void kubuf_fs_put(void);
 struct file *kubuf_file_create(struct kubuf *buf);
 
+/* notify.c */
+void kubuf_notify(struct kubuf *buf);
+__poll_t kubuf_poll(struct file *file, poll_table *wait);
+int kubuf_set_eventfd(struct kubuf_file *kfile, int fd);
+void kubuf_clear_eventfd(struct kubuf_file *kfile);
+
+/* dmabuf.c */
+#ifdef CONFIG_DMA_SHARED_BUFFER
+int kubuf_export(struct file *file, const struct kubuf_export *args);
+#else
+static inline int kubuf_export(struct file *file,
+			       const struct kubuf_export *args)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 /* mmap.c */
 extern unsigned int kubuf_window;
 extern unsigned int kubuf_pfn_window;
 int kubuf_mmap_prepare(struct vm_area_desc *desc);
 int kubuf_vma_mapped(unsigned long start, unsigned long end, pgoff_t pgoff,
 		     const struct file *file, void **vm_private_data);
+void kubuf_disown(struct kubuf *buf);
 
 /* debugfs.c */
 void kubuf_debugfs_init(void);

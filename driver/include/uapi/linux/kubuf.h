@@ -94,6 +94,9 @@ struct kubuf_destroy {
 /* The node is gone; the buffer lives as long as its users. */
 #define KUBUF_INFO_DESTROYED	(1U << 3)
 
+/* No new way to write: see KUBUF_SEAL. */
+#define KUBUF_SEAL_WRITE	(1U << 0)
+
 /**
  * struct kubuf_info - argument of KUBUF_INFO, element of KUBUF_LIST
  * @size: in: sizeof(struct kubuf_info); out: bytes that the kernel filled
@@ -104,6 +107,9 @@ struct kubuf_destroy {
  * @backing: out: one of enum kubuf_backing
  * @mode: out: permission bits of the node at its creation; 0 without a node
  * @name: out: name of the node; empty without a node
+ * @sequence: out: how often KUBUF_NOTIFY was called on the buffer
+ * @seals: out: KUBUF_SEAL_*
+ * @__reserved: out: 0
  */
 struct kubuf_info {
 	__u32 size;
@@ -114,6 +120,9 @@ struct kubuf_info {
 	__u32 backing;
 	__u32 mode;
 	char name[KUBUF_NAME_SIZE];
+	__aligned_u64 sequence;
+	__u32 seals;
+	__u32 __reserved;
 };
 
 /**
@@ -133,11 +142,66 @@ struct kubuf_list {
 	__u32 count;
 };
 
+/**
+ * struct kubuf_notify - argument of KUBUF_NOTIFY
+ * @size: sizeof(struct kubuf_notify)
+ * @flags: 0
+ */
+struct kubuf_notify {
+	__u32 size;
+	__u32 flags;
+};
+
+/**
+ * struct kubuf_eventfd - argument of KUBUF_EVENTFD
+ * @size: sizeof(struct kubuf_eventfd)
+ * @flags: 0
+ * @fd: an eventfd, which takes the place of the one before; -1 for none
+ * @__reserved: 0
+ */
+struct kubuf_eventfd {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 __reserved;
+};
+
+/**
+ * struct kubuf_seal - argument of KUBUF_SEAL
+ * @size: sizeof(struct kubuf_seal)
+ * @seals: KUBUF_SEAL_*, added to those that there are
+ */
+struct kubuf_seal {
+	__u32 size;
+	__u32 seals;
+};
+
+/* Importers and mappings of the dma-buf may write. */
+#define KUBUF_EXPORT_WRITE	(1U << 0)
+
+/**
+ * struct kubuf_export - argument of KUBUF_EXPORT
+ * @size: sizeof(struct kubuf_export)
+ * @flags: KUBUF_EXPORT_*
+ * @offset: first byte, a multiple of the page size
+ * @length: bytes, a multiple of the page size; 0 for all from @offset on
+ */
+struct kubuf_export {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+};
+
 /* On /dev/kubuf/control. */
 #define KUBUF_CREATE	_IO(KUBUF_IOC_MAGIC, 0)
 #define KUBUF_DESTROY	_IO(KUBUF_IOC_MAGIC, 1)
 #define KUBUF_LIST	_IO(KUBUF_IOC_MAGIC, 2)
 /* On a buffer. */
 #define KUBUF_INFO	_IO(KUBUF_IOC_MAGIC, 3)
+#define KUBUF_NOTIFY	_IO(KUBUF_IOC_MAGIC, 4)
+#define KUBUF_EVENTFD	_IO(KUBUF_IOC_MAGIC, 5)
+#define KUBUF_SEAL	_IO(KUBUF_IOC_MAGIC, 6)
+#define KUBUF_EXPORT	_IO(KUBUF_IOC_MAGIC, 7)
 
 #endif /* _UAPI_LINUX_KUBUF_H */
