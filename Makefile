@@ -27,21 +27,23 @@ OPS ?= 200000
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
-sources := Kbuild $(shell find driver -type f)
+sources := Kbuild $(shell find driver selftests/importer -type f)
 
 # The sources are linked into the directory of that kernel and compiled there,
 # so that the modules for several kernels lie side by side.
 define build-module
 	$(if $(release),,$(error No kernel build directory in $(KDIR): install linux-headers-$(shell uname -r) or give KDIR=))
-	@mkdir -p $(out)
+	@mkdir -p $(out)/selftests
 	@cp -rsf $(addprefix $(CURDIR)/,Kbuild driver) $(out)/
+	@cp -rsf $(CURDIR)/selftests/importer $(out)/selftests/
 	$(MAKE) -C $(KDIR) M=$(out) modules
 	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
+	@! [ -e $(out)/selftests/importer/kubuf_importer.ko ] || \
+		ln -f $(out)/selftests/importer/kubuf_importer.ko $(out)/
 endef
 
 .PHONY: module demo test coverage testers model matrix kselftest selftests soak
 .PHONY: bench bench-native check clean
-.PHONY: module demo test coverage testers kselftest selftests bench bench-native check clean
 
 module:
 	+$(build-module)
