@@ -403,18 +403,6 @@ static int futex(char *p, int op, __u32 value)
 	return (int)syscall(SYS_futex, p, op, value, NULL, NULL, 0);
 }
 
-/*
- * A futex that processes share is found by the page's place in a file, and
- * the page of a buffer has none.
- */
-TEST_F(advice, shared_futex)
-{
-	EXPECT_EQ(-1, futex(self->p, FUTEX_WAKE, 1));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, futex(self->p, FUTEX_WAIT, 0));
-	EXPECT_EQ(EFAULT, errno);
-}
-
 struct waiter {
 	char *word;
 	bool woken;
@@ -430,7 +418,7 @@ static void *wait_for_it(void *arg)
 	return NULL;
 }
 
-/* A futex of one process is found by its address, which does. */
+/* A futex of one process is found by its address. */
 TEST_F(advice, private_futex)
 {
 	struct waiter w = { .word = self->p };

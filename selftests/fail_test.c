@@ -671,6 +671,43 @@ TEST_F_TIMEOUT(buffer, write, 600)
 	sweep(_metadata, &self->env, &write_call);
 }
 
+static long call_export(struct env *env)
+{
+	struct kubuf_export e = {
+		.size = sizeof(e),
+		.flags = KUBUF_EXPORT_WRITE,
+	};
+
+	return kioctl(env->fd, KUBUF_EXPORT, &e);
+}
+
+/* A dma-buf that is there is the buffer. */
+static bool after_export(struct env *env, long ret)
+{
+	bool good;
+	char *p;
+
+	if (ret < 0)
+		return true;
+	p = buf_map((int)ret, env->length, RW);
+	good = p != MAP_FAILED && mismatch(p, env->length, 1) == env->length;
+	munmap(p, env->length);
+	close((int)ret);
+	return good;
+}
+
+static const struct call export_call = {
+	.name = "KUBUF_EXPORT",
+	.call = call_export,
+	.after = after_export,
+	.errors = { ENOMEM, EFAULT, ENFILE, EMFILE },
+};
+
+TEST_F_TIMEOUT(buffer, export, 600)
+{
+	sweep(_metadata, &self->env, &export_call);
+}
+
 static bool before_pipe(struct env *env)
 {
 	return !pipe2(env->fds, O_CLOEXEC | O_NONBLOCK);
