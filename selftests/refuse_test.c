@@ -754,12 +754,16 @@ TEST_F(buffer, call_of_the_other_kind)
 	EXPECT_EQ(-ENOTTY, kioctl(self->fd, KUBUF_DESTROY, &d));
 	EXPECT_EQ(-ENOTTY, kioctl(self->fd, KUBUF_LIST, &l));
 	EXPECT_EQ(-ENOTTY, kioctl(self->control, KUBUF_INFO, &info));
+	EXPECT_EQ(-ENOTTY, kioctl(self->control, KUBUF_NOTIFY, &info));
+	EXPECT_EQ(-ENOTTY, kioctl(self->control, KUBUF_EVENTFD, &info));
+	EXPECT_EQ(-ENOTTY, kioctl(self->control, KUBUF_SEAL, &info));
+	EXPECT_EQ(-ENOTTY, kioctl(self->control, KUBUF_EXPORT, &info));
 }
 
 TEST_F(buffer, unknown_call)
 {
 	const unsigned long calls[] = {
-		_IO(KUBUF_IOC_MAGIC, 4), _IO(KUBUF_IOC_MAGIC, 0xff),
+		_IO(KUBUF_IOC_MAGIC, 8), _IO(KUBUF_IOC_MAGIC, 0xff),
 		/* The right numbers in another shape. */
 		_IOWR(KUBUF_IOC_MAGIC, 0, struct kubuf_create),
 		_IOWR(KUBUF_IOC_MAGIC, 3, struct kubuf_info),
