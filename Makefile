@@ -7,6 +7,7 @@
 #	make testers		other people's testers, in a virtual machine
 #	make model		random operations, each byte compared with a model
 #	make matrix		every selftest on every kernel; ROWS="newest:debug stock"
+#	make accept		who takes a pointer or a file descriptor of what memory
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
@@ -42,7 +43,8 @@ define build-module
 		ln -f $(out)/selftests/importer/kubuf_importer.ko $(out)/
 endef
 
-.PHONY: module demo test coverage testers model matrix kselftest selftests soak
+.PHONY: module demo test coverage testers model matrix accept kselftest
+.PHONY: selftests soak
 .PHONY: bench bench-native check clean
 
 module:
@@ -71,6 +73,9 @@ model:
 
 matrix:
 	+@scripts/matrix $(ROWS)
+
+accept:
+	+@scripts/accept $(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) $(CONFIG)
 
 demo:
 	+@scripts/demo

@@ -747,6 +747,13 @@ TEST_F(map, bounds)
 	EXPECT_EQ(0, buf_mappings(self->fd));
 }
 
+/* What an offset is with its highest bit: on MIPS it is negative (core). */
+#ifdef __mips__
+#define TOP_BIT_ERROR	EOVERFLOW
+#else
+#define TOP_BIT_ERROR	EINVAL
+#endif
+
 /*
  * The core looks at offsets of a regular file, and lets those of a device go
  * by: the driver has to say no.
@@ -758,7 +765,7 @@ TEST_F(map, bounds_of_a_node)
 		{ self->ps, self->len, EINVAL },
 		{ 1UL << 62, self->ps, EINVAL },
 		{ (1UL << 63) - self->ps, self->len, EINVAL },
-		{ -self->len - 2 * self->ps, self->len, EINVAL },
+		{ -self->len - 2 * self->ps, self->len, TOP_BIT_ERROR },
 		{ -self->ps, self->len, EOVERFLOW },
 	};
 	int fd, node;

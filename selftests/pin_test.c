@@ -4,19 +4,13 @@
  * MSG_ZEROCOPY work on the page path, get EFAULT on the PFN path, and keep the
  * memory as long as they need it, whatever becomes of the buffer.
  */
-#include <arpa/inet.h>
-#include <net/if.h>
-#include <poll.h>
-#include <sched.h>
-#include <sys/socket.h>
-
 #include <linux/aio_abi.h>
-#include <linux/errqueue.h>
 
 #include "kselftest_harness.h"
 
 #include "kubuf_disk.h"
 #include "kubuf_map.h"
+#include "kubuf_net.h"
 #include "kubuf_ring.h"
 #include "kubuf_task.h"
 
@@ -485,41 +479,6 @@ TEST_F(hold, uring_outlives_buffer)
 	close(file);
 }
 
-/* A network of one's own with nothing but a loopback that is up. */
-static bool own_loopback(void)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int s;
-	bool ok;
-
-	if (unshare(CLONE_NEWNET))
-		return false;
-	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ok = !ioctl(s, SIOCSIFFLAGS, &ifr);
-	close(s);
-	return ok;
-}
-
-/* Both ends of a connection over TCP. */
-static bool tcp_pair(int sv[2])
-{
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof(addr);
-	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	sv[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s < 0 || sv[0] < 0 || bind(s, (struct sockaddr *)&addr, len) ||
-	    listen(s, 1) || getsockname(s, (struct sockaddr *)&addr, &len) ||
-	    connect(sv[0], (struct sockaddr *)&addr, len))
-		return false;
-	sv[1] = accept(s, NULL, NULL);
-	close(s);
-	return sv[1] >= 0;
-}
-
 struct receiver {
 	int fd;
 	char *buf;
@@ -533,24 +492,6 @@ static void *receive(void *arg)
 	if (recv(r->fd, r->buf, r->length, MSG_WAITALL) != (ssize_t)r->length)
 		memset(r->buf, 0, r->length);
 	return NULL;
-}
-
-/* The completion that MSG_ZEROCOPY promises: 0, or what went wrong. */
-static int completion(int fd)
-{
-	struct pollfd pfd = { .fd = fd };
-	char control[128];
-	struct msghdr msg = {
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct sock_extended_err err;
-
-	if (poll(&pfd, 1, 10000) != 1 || recvmsg(fd, &msg, MSG_ERRQUEUE) < 0 ||
-	    !CMSG_FIRSTHDR(&msg))
-		return -ETIME;
-	memcpy(&err, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(err));
-	return err.ee_origin == SO_EE_ORIGIN_ZEROCOPY ? (int)err.ee_errno :
-							-EPROTO;
 }
 
 TEST_F(pin, zerocopy_send)

@@ -1,0 +1,832 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What takes a pointer into a mapping, or a file descriptor, takes that of a
+ * buffer: each way once, on each kind of memory, and the same with memory that
+ * others give. Each prints a line "accept: WAY: MEMORY: RESULT", of which
+ * scripts/accept makes the table in the documentation; what others give is
+ * noted and not judged.
+ */
+#include <linux/aio_abi.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
+#include <linux/futex.h>
+#include <linux/udmabuf.h>
+#include <linux/userfaultfd.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+#include "kselftest_harness.h"
+#include "kubuf_disk.h"
+#include "kubuf_map.h"
+#include "kubuf_net.h"
+#include "kubuf_ring.h"
+#include "kubuf_task.h"
+
+#define LENGTH	(64 * KIB)
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+/* A way gives 0, -errno, or this where the kernel has not got it. */
+#define LACKING	1
+
+/* The data that arrived is not what was sent. */
+#define WRONG	(-EBADMSG)
+
+enum kind {
+	KUBUF,
+	MEMFD,
+	UDMABUF,
+	DMA_HEAP,
+};
+
+struct memory {
+	enum kind kind;
+	int fd;
+	int memfd;		/* below a udmabuf, else -1 */
+	size_t length;
+	char *map;
+};
+
+static int error(void)
+{
+	return -errno;
+}
+
+static bool is_pattern(const char *p, const struct memory *m, unsigned int seed)
+{
+	return mismatch(p, m->length, seed) == m->length;
+}
+
+/* A result of a call that moves bytes. */
+static int moved(ssize_t n, const struct memory *m)
+{
+	if (n < 0)
+		return error();
+	return n == (ssize_t)m->length ? 0 : -EIO;
+}
+
+static int direct_write(struct memory *m)
+{
+	int disk = disk_file(), err;
+
+	if (disk < 0)
+		return LACKING;
+	err = moved(pwrite(disk, m->map, m->length, 0), m);
+	if (!err && !file_holds(disk, m->length, 1))
+		err = WRONG;
+	close(disk);
+	return err;
+}
+
+static int direct_read(struct memory *m)
+{
+	int disk = disk_file(), err;
+
+	if (disk < 0 || !file_fill(disk, m->length, 2))
+		return LACKING;
+	err = moved(pread(disk, m->map, m->length, 0), m);
+	if (!err && !is_pattern(m->map, m, 2))
+		err = WRONG;
+	close(disk);
+	return err;
+}
+
+/* A block device in memory, of that many bytes: an fd for direct I/O. */
+static int block_open(size_t length)
+{
+	char path[64], text[32];
+	long long id;
+	int fd;
+
+	if (access("/sys/class/zram-control", F_OK) &&
+	    system("modprobe -q zram num_devices=1"))
+		return -1;
+	id = file_number("/sys/class/zram-control/hot_add");
+	if (id < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/sys/block/zram%lld/disksize", id);
+	snprintf(text, sizeof(text), "%zu", length);
+	if (file_write(path, text))
+		return -1;
+	snprintf(path, sizeof(path), "/dev/zram%lld", id);
+	fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	return fd;
+}
+
+static void block_close(int fd)
+{
+	struct stat st;
+	char text[16];
+
+	fstat(fd, &st);
+	close(fd);
+	snprintf(text, sizeof(text), "%u", minor(st.st_rdev));
+	file_write("/sys/class/zram-control/hot_remove", text);
+}
+
+static int block_write(struct memory *m)
+{
+	int disk = block_open(m->length), err;
+
+	if (disk < 0)
+		return LACKING;
+	err = moved(pwrite(disk, m->map, m->length, 0), m);
+	if (!err && !file_holds(disk, m->length, 1))
+		err = WRONG;
+	block_close(disk);
+	return err;
+}
+
+static int block_read(struct memory *m)
+{
+	int disk = block_open(m->length), err;
+
+	if (disk < 0 || !file_fill(disk, m->length, 2))
+		return LACKING;
+	err = moved(pread(disk, m->map, m->length, 0), m);
+	if (!err && !is_pattern(m->map, m, 2))
+		err = WRONG;
+	block_close(disk);
+	return err;
+}
+
+static int aio_read(struct memory *m)
+{
+	int disk = disk_file();
+	struct iocb cb = {
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (__u32)disk,
+		.aio_buf = (uintptr_t)m->map,
+		.aio_nbytes = m->length,
+	};
+	struct iocb *cbs[] = { &cb };
+	struct io_event event = {};
+	aio_context_t ctx = 0;
+	int err = 0;
+
+	if (disk < 0 || !file_fill(disk, m->length, 2) ||
+	    syscall(SYS_io_setup, 1, &ctx))
+		return LACKING;
+	if (syscall(SYS_io_submit, ctx, 1, cbs) != 1 ||
+	    syscall(SYS_io_getevents, ctx, 1, 1, &event, NULL) != 1)
+		err = error();
+	else if (event.res < 0)
+		err = (int)event.res;
+	else if (!is_pattern(m->map, m, 2))
+		err = WRONG;
+	syscall(SYS_io_destroy, ctx);
+	close(disk);
+	return err;
+}
+
+static int uring_read(struct memory *m)
+{
+	int disk = disk_file(), err;
+	struct ring r;
+
+	if (disk < 0 || !file_fill(disk, m->length, 2) || ring_open(&r))
+		return LACKING;
+	err = ring_io(&r, IORING_OP_READ, disk, m->map, m->length, 0);
+	if (err == (int)m->length)
+		err = is_pattern(m->map, m, 2) ? 0 : WRONG;
+	ring_close(&r);
+	close(disk);
+	return err;
+}
+
+static int uring_fixed(struct memory *m)
+{
+	int disk = disk_file(), err;
+	const char *why;
+	struct ring r;
+
+	if (disk < 0 || !file_fill(disk, m->length, 2))
+		return LACKING;
+	err = ring_with(&r, m->map, m->length, &why);
+	if (why)
+		return LACKING;
+	if (!err)
+		err = ring_io(&r, IORING_OP_READ_FIXED, disk, m->map,
+			      m->length, 0);
+	if (err == (int)m->length)
+		err = is_pattern(m->map, m, 2) ? 0 : WRONG;
+	ring_close(&r);
+	close(disk);
+	return err;
+}
+
+/* A part that TCP takes at once. */
+#define SENT	(16 * KIB)
+
+/* What arrives of it is the start of the memory. */
+static int received(int fd)
+{
+	char *tmp = malloc(SENT);
+	int err = WRONG;
+
+	if (tmp && recv(fd, tmp, SENT, MSG_WAITALL) == (ssize_t)SENT &&
+	    mismatch(tmp, SENT, 1) == SENT)
+		err = 0;
+	free(tmp);
+	return err;
+}
+
+static int uring_send_zc(struct memory *m)
+{
+	struct ring r;
+	int sv[2], err;
+
+	if (!own_loopback() || !tcp_pair(sv) || ring_open(&r))
+		return LACKING;
+	err = ring_io(&r, IORING_OP_SEND_ZC, sv[0], m->map, SENT, 0);
+	if (err == (int)SENT)
+		err = received(sv[1]);
+	else if (err == -EINVAL)
+		err = LACKING;
+	ring_close(&r);
+	close(sv[0]);
+	close(sv[1]);
+	return err;
+}
+
+static int msg_zerocopy(struct memory *m)
+{
+	const int on = 1;
+	int sv[2], err;
+	ssize_t n;
+
+	if (!own_loopback() || !tcp_pair(sv) ||
+	    setsockopt(sv[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)))
+		return LACKING;
+	n = send(sv[0], m->map, SENT, MSG_ZEROCOPY);
+	err = n < 0 ? error() : received(sv[1]);
+	if (!err)
+		err = completion(sv[0]);
+	close(sv[0]);
+	close(sv[1]);
+	return err;
+}
+
+static int spliced(struct memory *m, unsigned int flags)
+{
+	struct iovec iov = { m->map, m->length };
+	char *tmp = malloc(m->length);
+	int pipe[2], err;
+	ssize_t n;
+
+	if (!tmp || pipe2(pipe, O_CLOEXEC))
+		return -ENOMEM;
+	n = vmsplice(pipe[1], &iov, 1, flags);
+	err = moved(n, m);
+	if (!err && (read(pipe[0], tmp, m->length) != n ||
+		     !is_pattern(tmp, m, 1)))
+		err = WRONG;
+	close(pipe[0]);
+	close(pipe[1]);
+	free(tmp);
+	return err;
+}
+
+static int vmsplice_plain(struct memory *m)
+{
+	return spliced(m, 0);
+}
+
+static int vmsplice_gift(struct memory *m)
+{
+	return spliced(m, SPLICE_F_GIFT);
+}
+
+static int process_vm_read(struct memory *m)
+{
+	char *tmp = malloc(m->length);
+	struct iovec from = { m->map, m->length }, to = { tmp, m->length };
+	int err = moved(process_vm_readv(getpid(), &to, 1, &from, 1, 0), m);
+
+	if (!err && !is_pattern(tmp, m, 1))
+		err = WRONG;
+	free(tmp);
+	return err;
+}
+
+static int process_vm_write(struct memory *m)
+{
+	char *tmp = malloc(m->length);
+	struct iovec from = { tmp, m->length }, to = { m->map, m->length };
+	int err;
+
+	fill(tmp, m->length, 2);
+	err = moved(process_vm_writev(getpid(), &from, 1, &to, 1, 0), m);
+	if (!err && !is_pattern(m->map, m, 2))
+		err = WRONG;
+	free(tmp);
+	return err;
+}
+
+static int by_ptrace(struct memory *m)
+{
+	long word = 0, seen;
+	int err = 0;
+	pid_t pid;
+
+	memcpy(&word, m->map, sizeof(word));
+	pid = fork();
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	errno = 0;
+	seen = ptrace(PTRACE_PEEKDATA, pid, m->map, NULL);
+	if (errno || ptrace(PTRACE_POKEDATA, pid, m->map, (void *)~word))
+		err = error();
+	kill_wait(pid);
+	if (!err && (seen != word || memcmp(m->map, &(long){ ~word },
+					    sizeof(word))))
+		err = WRONG;
+	return err;
+}
+
+static int by_proc_mem(struct memory *m)
+{
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC), err;
+	char *tmp = malloc(m->length);
+
+	err = moved(pread(mem, tmp, m->length, (off_t)m->map), m);
+	if (!err && !is_pattern(tmp, m, 1))
+		err = WRONG;
+	fill(tmp, m->length, 2);
+	if (!err)
+		err = moved(pwrite(mem, tmp, m->length, (off_t)m->map), m);
+	if (!err && !is_pattern(m->map, m, 2))
+		err = WRONG;
+	free(tmp);
+	close(mem);
+	return err;
+}
+
+static int shared_futex(struct memory *m)
+{
+	return syscall(SYS_futex, m->map, FUTEX_WAKE, 1, NULL, NULL, 0) < 0 ?
+	       error() : 0;
+}
+
+static long store_in_child(void *arg)
+{
+	struct memory *m = arg;
+
+	if (!is_pattern(m->map, m, 1))
+		return WRONG;
+	fill(m->map, m->length, 2);
+	return 0;
+}
+
+static int shared_with_child(struct memory *m)
+{
+	long err = in_child(store_in_child, m);
+
+	return err ? (int)err : is_pattern(m->map, m, 2) ? 0 : WRONG;
+}
+
+static int private_mapping(struct memory *m)
+{
+	char *p = mmap(NULL, m->length, RW, MAP_PRIVATE, m->fd, 0);
+	int err = 0;
+
+	if (p == MAP_FAILED)
+		return error();
+	if (!is_pattern(p, m, 1))
+		err = WRONG;
+	fill(p, m->length, 2);
+	if (!is_pattern(m->map, m, 1) || !is_pattern(p, m, 2))
+		err = WRONG;
+	munmap(p, m->length);
+	return err;
+}
+
+static int populate(struct memory *m)
+{
+	return madvise(m->map, m->length, MADV_POPULATE_WRITE) ? error() : 0;
+}
+
+static int locked(struct memory *m)
+{
+	return mlock(m->map, m->length) ? error() : 0;
+}
+
+static int userfault(struct memory *m)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)m->map, m->length },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	long fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	int err = 0;
+
+	if (fd < 0 || ioctl((int)fd, UFFDIO_API, &api))
+		return LACKING;
+	if (ioctl((int)fd, UFFDIO_REGISTER, &reg))
+		err = error();
+	close((int)fd);
+	return err;
+}
+
+static int by_read(struct memory *m)
+{
+	char *tmp = malloc(m->length);
+	int err = moved(pread(m->fd, tmp, m->length, 0), m);
+
+	if (!err && !is_pattern(tmp, m, 1))
+		err = WRONG;
+	free(tmp);
+	return err;
+}
+
+static int by_write(struct memory *m)
+{
+	char *tmp = malloc(m->length);
+	int err;
+
+	fill(tmp, m->length, 2);
+	err = moved(pwrite(m->fd, tmp, m->length, 0), m);
+	if (!err && !is_pattern(m->map, m, 2))
+		err = WRONG;
+	free(tmp);
+	return err;
+}
+
+static int splice_out(struct memory *m)
+{
+	char *tmp = malloc(m->length);
+	loff_t pos = 0;
+	int pipe[2], err;
+
+	if (!tmp || pipe2(pipe, O_CLOEXEC))
+		return -ENOMEM;
+	err = moved(splice(m->fd, &pos, pipe[1], NULL, m->length, 0), m);
+	if (!err && (moved(read(pipe[0], tmp, m->length), m) ||
+		     !is_pattern(tmp, m, 1)))
+		err = WRONG;
+	close(pipe[0]);
+	close(pipe[1]);
+	free(tmp);
+	return err;
+}
+
+static int splice_in(struct memory *m)
+{
+	char *tmp = malloc(m->length);
+	loff_t pos = 0;
+	int pipe[2], err;
+
+	if (!tmp || pipe2(pipe, O_CLOEXEC))
+		return -ENOMEM;
+	fill(tmp, m->length, 2);
+	if (write(pipe[1], tmp, m->length) != (ssize_t)m->length)
+		return -EIO;
+	err = moved(splice(pipe[0], NULL, m->fd, &pos, m->length, 0), m);
+	if (!err && !is_pattern(m->map, m, 2))
+		err = WRONG;
+	close(pipe[0]);
+	close(pipe[1]);
+	free(tmp);
+	return err;
+}
+
+static int sendfile_to_socket(struct memory *m)
+{
+	off_t pos = 0;
+	int sv[2], err;
+	ssize_t n;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
+		return -errno;
+	n = sendfile(sv[0], m->fd, &pos, SENT);
+	err = n < 0 ? error() : received(sv[1]);
+	close(sv[0]);
+	close(sv[1]);
+	return err;
+}
+
+static int sendfile_to_file(struct memory *m)
+{
+	int file = memfd_create("accept", MFD_CLOEXEC), err;
+	off_t pos = 0;
+
+	err = moved(sendfile(file, m->fd, &pos, m->length), m);
+	if (!err && !file_holds(file, m->length, 1))
+		err = WRONG;
+	close(file);
+	return err;
+}
+
+/* Another descriptor of it maps the same memory. */
+static int is_same(int fd, struct memory *m)
+{
+	char *p;
+	int err = 0;
+
+	if (fd < 0)
+		return error();
+	p = buf_map(fd, m->length, RW);
+	if (p == MAP_FAILED) {
+		err = error();
+	} else {
+		fill(p, m->length, 3);
+		if (!is_pattern(m->map, m, 3))
+			err = WRONG;
+		munmap(p, m->length);
+	}
+	close(fd);
+	return err;
+}
+
+static int scm_rights(struct memory *m)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	int sv[2], fd = -1;
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &m->fd, sizeof(int));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
+		return -errno;
+	if (sendmsg(sv[0], &msg, 0) != 1 || recvmsg(sv[1], &msg, 0) != 1)
+		return -errno;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
+	close(sv[0]);
+	close(sv[1]);
+	return is_same(fd, m);
+}
+
+static int pidfd_getfd_of_it(struct memory *m)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0), fd;
+
+	if (pidfd < 0)
+		return LACKING;
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, m->fd, 0);
+	close(pidfd);
+	return is_same(fd, m);
+}
+
+static int reopened(struct memory *m)
+{
+	int fd = reopen(m->fd, O_RDWR);
+
+	if (fd < 0)
+		return fd;
+	return is_same(fd, m);
+}
+
+static int reopened_read_only(struct memory *m)
+{
+	int fd = reopen(m->fd, O_RDONLY), err = 0;
+	char *p;
+
+	if (fd < 0)
+		return fd;
+	p = buf_map(fd, m->length, RW);
+	if (p != MAP_FAILED)
+		err = WRONG;
+	p = buf_map(fd, m->length, PROT_READ);
+	if (p == MAP_FAILED || !is_pattern(p, m, 1))
+		err = WRONG;
+	munmap(p, m->length);
+	close(fd);
+	return err;
+}
+
+static int sealed(struct memory *m)
+{
+	struct kubuf_seal s = { .size = sizeof(s), .seals = KUBUF_SEAL_WRITE };
+	char *p;
+
+	if (m->kind == KUBUF) {
+		if (ioctl(m->fd, KUBUF_SEAL, &s))
+			return error();
+	} else if (fcntl(m->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)) {
+		return error();
+	}
+	p = buf_map(m->fd, m->length, RW);
+	if (p == MAP_FAILED)
+		return pwrite(m->fd, "x", 1, 0) < 0 ? 0 : WRONG;
+	munmap(p, m->length);
+	return WRONG;
+}
+
+static int udmabuf_of(int memfd, size_t length)
+{
+	struct udmabuf_create create = {
+		.memfd = (__u32)memfd,
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.size = length,
+	};
+	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
+
+	if (dev < 0)
+		return -ENODEV;
+	fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK);
+	fd = ioctl(dev, UDMABUF_CREATE, &create);
+	if (fd < 0)
+		fd = error();
+	close(dev);
+	return fd;
+}
+
+static int as_dma_buf(struct memory *m)
+{
+	struct kubuf_export e = {
+		.size = sizeof(e),
+		.flags = KUBUF_EXPORT_WRITE,
+	};
+	struct dma_buf_sync sync = {
+		.flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW,
+	};
+	int fd;
+
+	switch (m->kind) {
+	case KUBUF:
+		fd = kioctl(m->fd, KUBUF_EXPORT, &e);
+		break;
+	case MEMFD:
+		fd = udmabuf_of(m->fd, m->length);
+		if (fd == -ENODEV)
+			return LACKING;
+		break;
+	default:
+		fd = dup(m->fd);
+	}
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync)) {
+		close(fd);
+		return error();
+	}
+	return is_same(fd, m);
+}
+
+/* Make it: 0, -errno, or LACKING. */
+static int memory_get(struct memory *m, enum kind kind, __u32 backing,
+		      __u32 flags)
+{
+	struct dma_heap_allocation_data heap = {
+		.len = LENGTH,
+		.fd_flags = O_RDWR | O_CLOEXEC,
+	};
+	int dev;
+
+	*m = (struct memory){ .kind = kind, .length = LENGTH, .memfd = -1 };
+	switch (kind) {
+	case KUBUF:
+		m->fd = buf_create(backing, m->length, flags);
+		break;
+	case MEMFD:
+	case UDMABUF:
+		m->fd = memfd_create("accept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		if (m->fd < 0 || ftruncate(m->fd, (off_t)m->length))
+			return error();
+		if (kind == MEMFD)
+			break;
+		m->memfd = m->fd;
+		m->fd = udmabuf_of(m->memfd, m->length);
+		if (m->fd == -ENODEV)
+			return LACKING;
+		break;
+	case DMA_HEAP:
+		dev = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+		if (dev < 0)
+			return LACKING;
+		if (ioctl(dev, DMA_HEAP_IOCTL_ALLOC, &heap))
+			return error();
+		m->fd = (int)heap.fd;
+		close(dev);
+		break;
+	}
+	if (m->fd < 0)
+		return m->fd;
+	m->map = buf_map(m->fd, m->length, RW);
+	if (m->map == MAP_FAILED)
+		return error();
+	fill(m->map, m->length, 1);
+	return 0;
+}
+
+static void memory_put(struct memory *m)
+{
+	munmap(m->map, m->length);
+	close(m->fd);
+	close(m->memfd);
+}
+
+FIXTURE(accept)
+{
+	struct memory memory;
+	int err;
+};
+
+FIXTURE_VARIANT(accept)
+{
+	KUBUF_VARIANT_FIELDS
+	enum kind kind;
+	const char *name;
+};
+
+#define COLUMN(n, k, b, f, p)						\
+	FIXTURE_VARIANT_ADD(accept, n) {				\
+		.kind = k, .name = #n, .backing = b, .flags = f, .pfn = p, \
+	}
+
+COLUMN(pages, KUBUF, KUBUF_BACKING_PAGES, 0, false);
+COLUMN(vmalloc, KUBUF, KUBUF_BACKING_VMALLOC, 0, false);
+COLUMN(huge, KUBUF, KUBUF_BACKING_HUGE, 0, false);
+COLUMN(kmalloc, KUBUF, KUBUF_BACKING_KMALLOC, 0, true);
+COLUMN(pages_reserved, KUBUF, KUBUF_BACKING_PAGES, KUBUF_CREATE_RESERVED, true);
+COLUMN(vmalloc_reserved, KUBUF, KUBUF_BACKING_VMALLOC, KUBUF_CREATE_RESERVED,
+       true);
+COLUMN(memfd, MEMFD, 0, 0, false);
+COLUMN(udmabuf, UDMABUF, 0, 0, true);
+COLUMN(dma_heap, DMA_HEAP, 0, 0, true);
+
+FIXTURE_SETUP(accept)
+{
+	self->err = memory_get(&self->memory, variant->kind, variant->backing,
+			       variant->flags);
+}
+
+FIXTURE_TEARDOWN(accept)
+{
+	if (!self->err)
+		memory_put(&self->memory);
+}
+
+/*
+ * A way, and what it gives on the page path and on the PFN path.
+ */
+#define WAY(title, way, page, by_pfn)					\
+TEST_F(accept, title)							\
+{									\
+	int ret;							\
+									\
+	if (self->err == LACKING)					\
+		SKIP(return, "this kernel has no %s", variant->name);	\
+	ASSERT_EQ(0, self->err);					\
+	ret = way(&self->memory);					\
+	if (ret == LACKING)						\
+		SKIP(return, "this kernel has no " #title);		\
+	TH_LOG("accept: " #title ": %s: %s", variant->name,		\
+	       ret ? strerrorname_np(-ret) : "works");			\
+	EXPECT_NE(WRONG, ret);						\
+	if (variant->kind == KUBUF) {					\
+		EXPECT_EQ(variant->pfn ? by_pfn : page, ret);		\
+	}								\
+}
+
+WAY(load_and_store_by_a_child, shared_with_child, 0, 0)
+WAY(private_mapping, private_mapping, 0, -EINVAL)
+WAY(direct_read_of_a_file, direct_read, 0, -EFAULT)
+WAY(direct_write_of_a_file, direct_write, 0, -EFAULT)
+WAY(direct_read_of_a_disk, block_read, 0, -EFAULT)
+WAY(direct_write_of_a_disk, block_write, 0, -EFAULT)
+WAY(aio, aio_read, 0, -EFAULT)
+WAY(io_uring, uring_read, 0, -EFAULT)
+WAY(io_uring_fixed_buffer, uring_fixed, 0, -EFAULT)
+WAY(io_uring_send_zc, uring_send_zc, 0, -EFAULT)
+WAY(msg_zerocopy, msg_zerocopy, 0, -EFAULT)
+WAY(vmsplice, vmsplice_plain, 0, -EFAULT)
+WAY(vmsplice_gift, vmsplice_gift, 0, -EFAULT)
+WAY(process_vm_readv, process_vm_read, 0, -EFAULT)
+WAY(process_vm_writev, process_vm_write, 0, -EFAULT)
+WAY(ptrace, by_ptrace, 0, 0)
+WAY(proc_pid_mem, by_proc_mem, 0, 0)
+WAY(shared_futex, shared_futex, 0, -EFAULT)
+WAY(userfaultfd, userfault, -EINVAL, -EINVAL)
+WAY(madv_populate_write, populate, 0, -EINVAL)
+WAY(mlock, locked, 0, 0)
+WAY(read, by_read, 0, 0)
+WAY(write, by_write, 0, 0)
+WAY(splice_to_a_pipe, splice_out, 0, 0)
+WAY(splice_from_a_pipe, splice_in, 0, 0)
+WAY(sendfile_to_a_socket, sendfile_to_socket, 0, 0)
+WAY(sendfile_to_a_file, sendfile_to_file, 0, 0)
+WAY(scm_rights, scm_rights, 0, 0)
+WAY(pidfd_getfd, pidfd_getfd_of_it, 0, 0)
+WAY(reopened, reopened, 0, 0)
+WAY(reopened_read_only, reopened_read_only, 0, 0)
+WAY(sealed, sealed, 0, 0)
+WAY(dma_buf, as_dma_buf, 0, 0)
+
+TEST_HARNESS_MAIN
