@@ -4,10 +4,10 @@
  * count of mappings, the module's count of users.
  */
 #include <sched.h>
-#include <sys/socket.h>
 
 #include "kselftest_harness.h"
 #include "kubuf_map.h"
+#include "kubuf_pass.h"
 #include "kubuf_task.h"
 
 #define NAME	"life-test"
@@ -185,48 +185,6 @@ TEST_F(life, closed_before_the_first_touch)
 	munmap(p, self->length);
 }
 
-static int send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = { 0 };
-	struct iovec iov = { .iov_base = "f", .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
-}
-
-static int receive_fd(int sock)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	char byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg;
-	int fd;
-
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1)
-		return -errno;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS)
-		return -ENOMSG;
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return fd;
-}
-
 struct peer {
 	int sock;
 	size_t length;
@@ -236,7 +194,7 @@ struct peer {
 static long peer(void *arg)
 {
 	struct peer *peer = arg;
-	int fd = receive_fd(peer->sock);
+	int fd = receive_fd(peer->sock, MSG_CMSG_CLOEXEC);
 	char *p;
 
 	if (fd < 0)

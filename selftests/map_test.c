@@ -3,12 +3,12 @@
  * Mapping a buffer: one memory seen from two address spaces, mapped at first
  * access, within its bounds and the rights of its file.
  */
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 
 #include "kubuf_map.h"
+#include "kubuf_pass.h"
 #include "kubuf_task.h"
 
 #define PAGES	16
@@ -806,13 +806,6 @@ TEST_F(map, outlives_fd)
 /* An fd that came over a socket maps the same memory. */
 TEST_F(map, passed_fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = "", c = 0;
-	struct iovec iov = { &c, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	int sv[2], status, fd;
 	pid_t pid;
 	char *p;
@@ -826,17 +819,13 @@ TEST_F(map, passed_fd)
 
 		if (mine < 0 || !kernel_fill(mine, self->len, 23))
 			_exit(1);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &mine, sizeof(mine));
-		_exit(sendmsg(sv[0], &msg, 0) != 1);
+		_exit(send_fd(sv[0], mine) != 0);
 	}
 	/* Nothing but the message keeps the buffer once the child is gone. */
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
-	ASSERT_EQ(1, recvmsg(sv[1], &msg, 0));
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	fd = receive_fd(sv[1], 0);
+	ASSERT_LE(0, fd);
 	p = buf_map(fd, self->len, RW);
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(self->len, mismatch(p, self->len, 23));

@@ -6,13 +6,13 @@
  */
 #include <dirent.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 
 #include "kselftest_harness.h"
 #include "kubuf_map.h"
 #include "kubuf_module.h"
+#include "kubuf_pass.h"
 
 #define NAME	"module-test"
 
@@ -199,15 +199,6 @@ TEST_F(module, path_of_a_gone_buffer_keeps_it)
 /* The fd is in no process, but in a message that nobody has received. */
 TEST_F(module, fd_on_its_way_keeps_it)
 {
-	char room[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { .iov_base = "f", .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = room,
-		.msg_controllen = sizeof(room),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	int sv[2], fd;
 
 	if (!self->can_load)
@@ -215,11 +206,7 @@ TEST_F(module, fd_on_its_way_keeps_it)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
 	fd = buf_create(KUBUF_BACKING_VMALLOC, 1, 0);
 	ASSERT_LE(0, fd);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	ASSERT_EQ(1, sendmsg(sv[0], &msg, 0));
+	ASSERT_EQ(0, send_fd(sv[0], fd));
 	close(fd);
 	EXPECT_EQ(-EWOULDBLOCK, module_unload());
 	close(sv[0]);
