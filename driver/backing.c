@@ -116,6 +116,27 @@ static void free_kmalloc(struct kubuf *buf)
 		kfree(buf->kaddr);
 }
 
+/*
+ * What a folio that is going to belong to an inode must have before: its place,
+ * and the mark of one that was written to, as the core gives its locks up for
+ * one that becomes so.
+ */
+static void init_folio(struct folio *folio, unsigned long index)
+{
+	folio->index = index;
+	folio_set_dirty(folio);
+}
+
+static struct folio *alloc_folio(struct kubuf *buf, gfp_t gfp,
+				 unsigned int order, unsigned long index)
+{
+	struct folio *folio = __folio_alloc_node(gfp, order, buf->node);
+
+	if (folio)
+		init_folio(folio, index);
+	return folio;
+}
+
 static struct page **alloc_table(unsigned long nr)
 {
 	return kvcalloc(nr, sizeof(struct page *),
@@ -151,11 +172,12 @@ static int alloc_split(struct kubuf *buf, gfp_t gfp, unsigned int order)
 	buf->kaddr = page_address(page);
 
 	split_page(page, order);
-	for (i = 0; i < 1UL << order; i++)
-		if (i < buf->nr_pages)
-			buf->pages[i] = page + i;
-		else
-			put_page(page + i);
+	for (i = 0; i < buf->nr_pages; i++) {
+		buf->pages[i] = page + i;
+		init_folio(page_folio(page + i), i);
+	}
+	for (; i < 1UL << order; i++)
+		put_page(page + i);
 	return 0;
 }
 
@@ -172,7 +194,7 @@ static int alloc_contiguous(struct kubuf *buf, gfp_t gfp)
 	    !is_power_of_2(buf->nr_pages))
 		return alloc_split(buf, gfp, order);
 
-	folio = __folio_alloc_node(gfp, order, buf->node);
+	folio = alloc_folio(buf, gfp, order, 0);
 	if (!folio)
 		return -ENOMEM;
 	buf->head = folio_page(folio, 0);
@@ -194,7 +216,7 @@ static void free_contiguous(struct kubuf *buf)
  */
 static int alloc_vmalloc(struct kubuf *buf, gfp_t gfp)
 {
-	unsigned long done = 0, want, got;
+	unsigned long done = 0, want, got, i;
 	struct page **pages;
 	int err;
 
@@ -213,6 +235,8 @@ static int alloc_vmalloc(struct kubuf *buf, gfp_t gfp)
 		err = -ENOMEM;
 		if (!got)
 			goto err_pages;
+		for (i = done; i < done + got; i++)
+			init_folio(page_folio(pages[i]), i);
 		done += got;
 	}
 
@@ -237,7 +261,7 @@ static void free_vmalloc(struct kubuf *buf)
 
 /* A piece out of smaller folios, each as large as can be had. */
 static int alloc_fragments(struct kubuf *buf, struct kubuf_chunk *chunk,
-			   unsigned long nr, gfp_t gfp)
+			   unsigned long index, unsigned long nr, gfp_t gfp)
 {
 	unsigned long done = 0, i;
 	struct folio *folio;
@@ -250,8 +274,8 @@ static int alloc_fragments(struct kubuf *buf, struct kubuf_chunk *chunk,
 	order = min_t(unsigned int, ilog2(nr), CHUNK_ORDER - 1);
 	while (done < nr) {
 		order = min_t(unsigned int, order, ilog2(nr - done));
-		folio = __folio_alloc_node(order ? gfp | __GFP_NORETRY : gfp,
-					   order, buf->node);
+		folio = alloc_folio(buf, order ? gfp | __GFP_NORETRY : gfp,
+				    order, index + done);
 		if (!folio) {
 			if (!order)
 				return -ENOMEM;
@@ -314,12 +338,11 @@ static int alloc_huge(struct kubuf *buf, gfp_t gfp)
 		chunk = &buf->chunks[index / CHUNK_PAGES];
 		nr = min(buf->nr_pages - index, CHUNK_PAGES);
 		if (nr == CHUNK_PAGES)
-			chunk->folio = __folio_alloc_node(gfp | __GFP_NORETRY,
-							  CHUNK_ORDER,
-							  buf->node);
+			chunk->folio = alloc_folio(buf, gfp | __GFP_NORETRY,
+						   CHUNK_ORDER, index);
 		if (chunk->folio)
 			continue;
-		err = alloc_fragments(buf, chunk, nr, gfp);
+		err = alloc_fragments(buf, chunk, index, nr, gfp);
 		if (err)
 			goto err_chunks;
 	}

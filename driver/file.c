@@ -22,14 +22,19 @@
 
 #define KUBUF_FS_MAGIC	0x4b554246	/* "KUBF" */
 
-/* What /proc/PID/fd and maps show: as for other files without a path. */
+/* Of a number of 64 bits. */
+#define MAX_ID_DIGITS	20
+
+/* What /proc/PID/fd and maps show. */
 static char *kubuf_dname(struct dentry *dentry, char *buffer, int len)
 {
-	static const char name[] = "anon_inode:[kubuf]";
+	char name[sizeof("/kubuf:") + MAX_ID_DIGITS];
+	int n = scnprintf(name, sizeof(name), "/kubuf:%s",
+			  dentry->d_name.name) + 1;
 
-	if (len < sizeof(name))
+	if (len < n)
 		return ERR_PTR(-ENAMETOOLONG);
-	return memcpy(buffer + len - sizeof(name), name, sizeof(name));
+	return memcpy(buffer + len - n, name, n);
 }
 
 static const struct dentry_operations kubuf_dentry_ops = {
@@ -250,6 +255,7 @@ static int kubuf_release(struct inode *inode, struct file *file)
  */
 struct file *kubuf_file_create(struct kubuf *buf)
 {
+	char name[MAX_ID_DIGITS + 1];
 	struct kubuf_file *kfile;
 	struct file *file;
 	int err;
@@ -264,7 +270,8 @@ struct file *kubuf_file_create(struct kubuf *buf)
 	/* The file gives back one reference to the inode and to the module. */
 	ihold(buf->inode);
 	__module_get(THIS_MODULE);
-	file = alloc_file_pseudo(buf->inode, kubuf_mnt, "[kubuf]",
+	snprintf(name, sizeof(name), "%llu", buf->id);
+	file = alloc_file_pseudo(buf->inode, kubuf_mnt, name,
 				 O_RDWR | O_LARGEFILE, &kubuf_fops);
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);

@@ -24,24 +24,15 @@ unsigned int kubuf_pfn_window = 512;
 #define BATCH_PAGES	8UL
 
 /*
- * Say whose a page is, and which one. That is the name of a shared futex in it:
+ * Say whose a folio is. With its index that is the name of a shared futex in it:
  * without one it would be -EFAULT. Nothing else of the core is led astray: the
- * page is on no LRU list, and not among those that the address_space lists.
+ * folio is on no LRU list, and not among those that the address_space lists.
  */
-static void adopt(const struct vm_fault *vmf, struct page *page,
-		  unsigned long index)
+static void adopt(struct folio *folio, struct address_space *mapping)
 {
-	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
-	struct folio *folio = page_folio(page);
-
 	/* Another fault may do the same just now. */
-	if (likely(READ_ONCE(folio->mapping) == mapping))
-		return;
-	WRITE_ONCE(folio->index, index - folio_page_idx(folio, page));
-	/* For a page that becomes dirty the core gives up its locks. */
-	folio_set_dirty(folio);
-	/* Pairs with the reading of the index by who has seen the owner. */
-	smp_store_release(&folio->mapping, mapping);
+	if (READ_ONCE(folio->mapping) != mapping)
+		WRITE_ONCE(folio->mapping, mapping);
 }
 
 /**
@@ -117,25 +108,6 @@ static unsigned long window_size(const struct vm_fault *vmf,
 	return min(nr, max);
 }
 
-/*
- * Make a window ready.
- * Return: how many pages of it come before one whose memory has failed.
- */
-static unsigned long adopt_window(const struct vm_fault *vmf,
-				  const struct kubuf *buf, unsigned long nr)
-{
-	struct page *page;
-	unsigned long i;
-
-	for (i = 0; i < nr; i++) {
-		page = kubuf_page(buf, vmf->pgoff + i);
-		if (PageHWPoison(page))
-			break;
-		adopt(vmf, page, vmf->pgoff + i);
-	}
-	return i;
-}
-
 /* At most so many pages in a row: the buffer's own table, or a short copy. */
 static struct page **page_row(const struct kubuf *buf, unsigned long index,
 			      unsigned long *nr, struct page **copy)
@@ -150,21 +122,38 @@ static struct page **page_row(const struct kubuf *buf, unsigned long index,
 	return copy;
 }
 
+/* Adopt pages in a row: how many come before one whose memory has failed. */
+static unsigned long adopt_row(struct page **row, unsigned long nr,
+			       struct address_space *mapping)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr && !PageHWPoison(row[i]); i++)
+		adopt(page_folio(row[i]), mapping);
+	return i;
+}
+
 /* Map a window of single pages, as far as they are sound. */
 static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
 {
-	unsigned long nr = adopt_window(vmf, buf, window_size(vmf, buf));
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	unsigned long nr = window_size(vmf, buf);
 	struct page *copy[BATCH_PAGES], **row;
-	unsigned long done = 0, n, left;
+	unsigned long done = 0, n, sound, left;
 	int err = 0;
 
 	while (!err && done < nr) {
 		n = nr - done;
 		row = page_row(buf, vmf->pgoff + done, &n, copy);
-		left = n;
+		sound = adopt_row(row, n, mapping);
+		if (!sound)
+			break;
+		left = sound;
 		err = vm_insert_pages(vmf->vma, vmf->address + done * PAGE_SIZE,
 				      row, &left);
-		done += n - left;
+		done += sound - left;
+		if (sound < n)
+			break;
 	}
 	/* The faulting page is there, or another fault was first. */
 	if (done || !err || err == -EBUSY)
@@ -204,9 +193,9 @@ static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 	    !is_private_write(vmf) && !PageHWPoison(page))
 		return insert_pages(vmf, buf);
 
-	adopt(vmf, page, vmf->pgoff);
-	/* But it maps all of a folio, with what is lost of it. */
 	folio = page_folio(page);
+	adopt(folio, vmf->vma->vm_file->f_mapping);
+	/* But it maps all of a folio, with what is lost of it. */
 	if (core_maps_folio(vmf, folio) && !is_private_write(vmf) &&
 	    !PageHWPoison(page) &&
 	    kubuf_has_poison(folio_page(folio, 0), folio_nr_pages(folio)))
@@ -250,7 +239,7 @@ static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (buf->pfn_path)
 		return vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
 					  vmf->flags & FAULT_FLAG_WRITE);
-	adopt(vmf, page, index);
+	adopt(folio, vma->vm_file->f_mapping);
 	return vmf_insert_folio_pmd(vmf, folio,
 				    vmf->flags & FAULT_FLAG_WRITE);
 }
