@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A mapping as memory of a virtual machine: KVM takes pages of both paths, and
+ * lets go of them when they are unmapped.
+ */
+#include <sys/utsname.h>
+
+#include "kselftest_harness.h"
+
+#include "kubuf_map.h"
+#include "kubuf_task.h"
+
+#ifdef __x86_64__
+#include <linux/kvm.h>
+
+#define PAGES	32
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+/* Where the guest has its program, and the buffer. */
+#define GUEST_CODE	0x1000
+#define GUEST_BUF	0x200000
+
+/* Slots of memory. */
+#define SLOT_CODE	0
+#define SLOT_BUF	1
+
+#define CR0_PE		1
+
+/* Turns each bit of ECX words from ESI on over, then stops; and loads one. */
+asm(".pushsection .rodata\n"
+    ".code32\n"
+    "guest_invert:\n"
+    "1:	notl (%esi)\n"
+    "	addl $4, %esi\n"
+    "	decl %ecx\n"
+    "	jnz 1b\n"
+    "	hlt\n"
+    "guest_load:\n"
+    "	movl (%esi), %eax\n"
+    "	hlt\n"
+    "guest_end:\n"
+    ".code64\n"
+    ".popsection\n");
+
+extern const char guest_invert[], guest_load[], guest_end[];
+
+#define ONE_PAGE	"before 6.13 KVM takes one page of kmalloc() and no more"
+
+/* A virtual machine of one processor. */
+struct guest {
+	int vm;
+	int vcpu;
+	char *code;
+	struct kvm_run *run;
+	size_t run_size;
+};
+
+static int slot_set(const struct guest *g, __u32 slot, __u64 at, __u32 flags,
+		    void *p, size_t length)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = slot,
+		.flags = flags,
+		.guest_phys_addr = at,
+		.memory_size = length,
+		.userspace_addr = (uintptr_t)p,
+	};
+
+	return kioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &r);
+}
+
+/* The processor runs KVM's modules that fit it, if it has any. */
+static int kvm_open(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (system("modprobe -aq kvm_amd kvm_intel 2>/dev/null"))
+		errno = ENODEV;
+	return open("/dev/kvm", O_RDWR | O_CLOEXEC);
+}
+
+static bool guest_start(struct guest *g, int kvm)
+{
+	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	g->run_size = (size_t)size;
+	g->vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (size < 0 || g->vm < 0)
+		return false;
+	g->vcpu = ioctl(g->vm, KVM_CREATE_VCPU, 0);
+	g->run = mmap(NULL, g->run_size, RW, MAP_SHARED, g->vcpu, 0);
+	g->code = mmap(NULL, page_size(), RW, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	if (g->vcpu < 0 || g->run == MAP_FAILED || g->code == MAP_FAILED)
+		return false;
+	memcpy(g->code, guest_invert, (size_t)(guest_end - guest_invert));
+	return !slot_set(g, SLOT_CODE, GUEST_CODE, 0, g->code, page_size());
+}
+
+static void guest_stop(struct guest *g)
+{
+	munmap(g->run, g->run_size);
+	munmap(g->code, page_size());
+	close(g->vcpu);
+	close(g->vm);
+}
+
+static void flat(struct kvm_segment *s, __u8 type)
+{
+	*s = (struct kvm_segment){
+		.limit = 0xffffffff, .selector = 8, .type = type,
+		.present = 1, .db = 1, .s = 1, .g = 1,
+	};
+}
+
+/*
+ * Let the guest do PROGRAM on WORDS words of the buffer, with 32-bit addresses
+ * and no page table: why it has stopped, or -errno.
+ */
+static int guest_run(struct guest *g, const char *program, __u32 words)
+{
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE + (__u64)(program - guest_invert),
+		.rsi = GUEST_BUF, .rcx = words, .rflags = 2,
+	};
+	struct kvm_sregs sregs;
+	int ret;
+
+	if (ioctl(g->vcpu, KVM_GET_SREGS, &sregs))
+		return -errno;
+	flat(&sregs.cs, 11);
+	flat(&sregs.ds, 3);
+	flat(&sregs.es, 3);
+	flat(&sregs.ss, 3);
+	sregs.cr0 |= CR0_PE;
+	if (ioctl(g->vcpu, KVM_SET_SREGS, &sregs) ||
+	    ioctl(g->vcpu, KVM_SET_REGS, &regs))
+		return -errno;
+	ret = kioctl(g->vcpu, KVM_RUN, NULL);
+	return ret ? ret : (int)g->run->exit_reason;
+}
+
+/* EAX as the guest has left it. */
+static __u32 guest_eax(const struct guest *g)
+{
+	struct kvm_regs regs = { };
+
+	ioctl(g->vcpu, KVM_GET_REGS, &regs);
+	return (__u32)regs.rax;
+}
+
+/*
+ * Until 6.13 KVM wanted a reference of each page that is not reserved, which
+ * pages of kmalloc() behind the first one do not have.
+ */
+static bool kvm_wants_references(void)
+{
+	unsigned int major, minor;
+	struct utsname u;
+
+	return !uname(&u) && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major < 6 || (major == 6 && minor < 13));
+}
+
+FIXTURE(guest)
+{
+	bool refused;
+	size_t len;
+	__u32 words;
+	int kvm;
+	int fd;
+	char *p;
+	struct guest g;
+};
+
+FIXTURE_VARIANT(guest)
+{
+	KUBUF_VARIANT_FIELDS
+};
+
+KUBUF_VARIANTS(guest);
+
+FIXTURE_SETUP(guest)
+{
+	self->len = PAGES * page_size();
+	self->words = (__u32)(self->len / sizeof(__u32));
+	self->kvm = kvm_open();
+	if (self->kvm < 0)
+		SKIP(return, "no KVM: %s", strerror(errno));
+	self->refused = variant->backing == KUBUF_BACKING_KMALLOC &&
+			kvm_wants_references();
+	ASSERT_TRUE(guest_start(&self->g, self->kvm));
+	self->fd = buf_create(variant->backing, self->len, variant->flags);
+	ASSERT_LE(0, self->fd);
+	ASSERT_TRUE(kernel_fill(self->fd, self->len, 1));
+	/* Not touched: the guest is the first to want the pages. */
+	self->p = map_fresh(self->fd, self->len, RW, MAP_SHARED, 0);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(guest)
+{
+	if (self->kvm < 0)
+		return;
+	guest_stop(&self->g);
+	munmap(self->p, self->len);
+	close(self->fd);
+	close(self->kvm);
+}
+
+/* Is each byte in the kernel the pattern's, with all bits turned over? */
+static bool inverted(int fd, size_t length, unsigned int seed)
+{
+	char *tmp = malloc(length);
+	bool ok = tmp && pread(fd, tmp, length, 0) == (ssize_t)length;
+
+	for (size_t i = 0; ok && i < length; i++)
+		tmp[i] = (char)~tmp[i];
+	ok = ok && matches_at(tmp, length, 0, seed);
+	free(tmp);
+	return ok;
+}
+
+/* The guest loads what the kernel has stored, and the kernel what it stores. */
+TEST_F(guest, loads_and_stores)
+{
+	ASSERT_EQ(0, slot_set(&self->g, SLOT_BUF, GUEST_BUF, 0, self->p,
+			      self->len));
+	if (self->refused) {
+		EXPECT_EQ(-EFAULT, guest_run(&self->g, guest_invert,
+					     self->words));
+		EXPECT_TRUE(inverted(self->fd, page_size(), 1));
+		EXPECT_TRUE(matches_at(self->p + page_size(),
+				       self->len - page_size(), page_size(),
+				       1));
+		return;
+	}
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert, self->words));
+	EXPECT_TRUE(inverted(self->fd, self->len, 1));
+	/* One memory, also once the guest has its page table. */
+	ASSERT_TRUE(kernel_fill(self->fd, self->len, 2));
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert, self->words));
+	EXPECT_TRUE(inverted(self->fd, self->len, 2));
+	fill(self->p, self->len, 3);
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert, self->words));
+	EXPECT_TRUE(inverted(self->fd, self->len, 3));
+}
+
+/* What is mapped for reading the guest reads; it can store nothing there. */
+TEST_F(guest, read_only)
+{
+	__u32 word;
+	char *q = buf_map(self->fd, self->len, PROT_READ);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, slot_set(&self->g, SLOT_BUF, GUEST_BUF, KVM_MEM_READONLY,
+			      q, self->len));
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_load, 1));
+	memcpy(&word, q, sizeof(word));
+	EXPECT_EQ(word, guest_eax(&self->g));
+	ASSERT_EQ(KVM_EXIT_MMIO, guest_run(&self->g, guest_invert, 1));
+	EXPECT_TRUE(self->g.run->mmio.is_write);
+	EXPECT_EQ((__u64)GUEST_BUF, self->g.run->mmio.phys_addr);
+	EXPECT_EQ(self->len, kernel_mismatch(self->fd, self->len, 1));
+	munmap(q, self->len);
+}
+
+/* A guest has no pin: where its memory was unmapped there is none. */
+TEST_F(guest, unmapped)
+{
+	struct page_state before[PAGES], after[PAGES];
+
+	if (self->refused)
+		SKIP(return, ONE_PAGE);
+	ASSERT_EQ(PAGES, page_states(self->fd, before, PAGES));
+	ASSERT_EQ(0, slot_set(&self->g, SLOT_BUF, GUEST_BUF, 0, self->p,
+			      self->len));
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert, self->words));
+	ASSERT_EQ(0, munmap(self->p, self->len));
+	EXPECT_EQ(-EFAULT, guest_run(&self->g, guest_load, 1));
+	EXPECT_EQ(-EFAULT, guest_run(&self->g, guest_invert, 1));
+	EXPECT_TRUE(inverted(self->fd, self->len, 1));
+	ASSERT_EQ(PAGES, page_states(self->fd, after, PAGES));
+	for (int i = 0; i < PAGES; i++) {
+		EXPECT_EQ(before[i].refs, after[i].refs);
+		EXPECT_FALSE(after[i].mapped);
+		EXPECT_FALSE(after[i].reserved);
+	}
+}
+
+/* Memory that comes and goes, while the machine has its slot. */
+TEST_F(guest, mapped_again)
+{
+	int other = buf_create(variant->backing, self->len, variant->flags);
+
+	if (self->refused)
+		SKIP(return, ONE_PAGE);
+	ASSERT_LE(0, other);
+	ASSERT_TRUE(kernel_fill(other, self->len, 7));
+	ASSERT_EQ(0, slot_set(&self->g, SLOT_BUF, GUEST_BUF, 0, self->p,
+			      self->len));
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert, self->words));
+	ASSERT_EQ(self->p, mmap(self->p, self->len, RW, MAP_SHARED | MAP_FIXED,
+				other, 0));
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert, self->words));
+	EXPECT_TRUE(inverted(self->fd, self->len, 1));
+	EXPECT_TRUE(inverted(other, self->len, 7));
+	close(other);
+}
+
+/* Memory of the size that one PMD entry maps, as most of a guest's is. */
+TEST_F(guest, large)
+{
+	const size_t len = 2 * pmd_size();
+	int fd = buf_create(variant->backing, len, variant->flags);
+	char *p;
+
+	if (self->refused)
+		SKIP(return, ONE_PAGE);
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(kernel_fill(fd, len, 4));
+	p = map_fresh(fd, len, RW, MAP_SHARED, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, slot_set(&self->g, SLOT_BUF, GUEST_BUF, 0, p, len));
+	ASSERT_EQ(KVM_EXIT_HLT, guest_run(&self->g, guest_invert,
+					  (__u32)(len / sizeof(__u32))));
+	EXPECT_TRUE(inverted(fd, len, 4));
+	munmap(p, len);
+	close(fd);
+}
+
+#else
+
+TEST(no_guest)
+{
+	SKIP(return, "the guest's program is for x86");
+}
+
+#endif
+
+TEST_HARNESS_MAIN
