@@ -174,6 +174,29 @@ static inline size_t kernel_mismatch(int fd, size_t length, unsigned int seed)
 	return off;
 }
 
+/* Memory of a gone buffer would be given out again here, and overwritten. */
+static inline bool churn(__u32 backing, __u32 flags, size_t length)
+{
+	const size_t anon = 8 * MIB;
+	int fds[16];
+	bool ok = true;
+	char *p;
+
+	for (int i = 0; i < 16; i++) {
+		fds[i] = buf_create(backing, length, flags);
+		ok = ok && fds[i] >= 0 && kernel_fill(fds[i], length, 99);
+	}
+	p = mmap(NULL, anon, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	memset(p, 0xee, anon);
+	munmap(p, anon);
+	for (int i = 0; i < 16; i++)
+		close(fds[i]);
+	return ok;
+}
+
 /*
  * Is there a system call of that number? For those that look at their flags
  * before all else and know no flags of all ones.

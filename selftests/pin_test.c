@@ -399,28 +399,6 @@ TEST_F(pin, vmsplice_gift)
 	close(file);
 }
 
-/* Memory of a gone buffer would be given out again here, and overwritten. */
-static bool churn(__u32 backing, __u32 flags, size_t length)
-{
-	const size_t anon = 8 * MIB;
-	int fds[16];
-	bool ok = true;
-	char *p;
-
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = buf_create(backing, length, flags);
-		ok = ok && fds[i] >= 0 && kernel_fill(fds[i], length, 99);
-	}
-	p = mmap(NULL, anon, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return false;
-	memset(p, 0xee, anon);
-	munmap(p, anon);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
-	return ok;
-}
-
 /* A pin outlives the mapping, the file, the node and the buffer. */
 TEST_F(hold, pipe_outlives_buffer)
 {
