@@ -3,8 +3,6 @@
  * A mapping as memory of a virtual machine: KVM takes pages of both paths, and
  * lets go of them when they are unmapped.
  */
-#include <sys/utsname.h>
-
 #include "kselftest_harness.h"
 
 #include "kubuf_map.h"
@@ -153,19 +151,6 @@ static __u32 guest_eax(const struct guest *g)
 	return (__u32)regs.rax;
 }
 
-/*
- * Until 6.13 KVM wanted a reference of each page that is not reserved, which
- * pages of kmalloc() behind the first one do not have.
- */
-static bool kvm_wants_references(void)
-{
-	unsigned int major, minor;
-	struct utsname u;
-
-	return !uname(&u) && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	       (major < 6 || (major == 6 && minor < 13));
-}
-
 FIXTURE(guest)
 {
 	bool refused;
@@ -192,8 +177,12 @@ FIXTURE_SETUP(guest)
 	/* The tests skip: with older frameworks they run all the same. */
 	if (self->kvm < 0)
 		return;
+	/*
+	 * Until then KVM wanted a reference of each page that is not reserved.
+	 * Pages of kmalloc() behind the first one have none.
+	 */
 	self->refused = variant->backing == KUBUF_BACKING_KMALLOC &&
-			kvm_wants_references();
+			kernel_before(6, 13);
 	ASSERT_TRUE(guest_start(&self->g, self->kvm));
 	self->fd = buf_create(variant->backing, self->len, variant->flags);
 	ASSERT_LE(0, self->fd);

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <linux/capability.h>
@@ -260,6 +261,18 @@ static inline bool fdinfo_value(int fd, const char *key, char *value,
 	}
 	fclose(f);
 	return found;
+}
+
+/* For what others do one way until a version and another way since. */
+static inline bool kernel_before(unsigned int major, unsigned int minor)
+{
+	unsigned int is_major, is_minor;
+	struct utsname u;
+
+	return !uname(&u) &&
+	       sscanf(u.release, "%u.%u", &is_major, &is_minor) == 2 &&
+	       (is_major < major ||
+		(is_major == major && is_minor < minor));
 }
 
 /* Are all bytes of it C? */
