@@ -8,6 +8,7 @@
 #	make model		random operations, each byte compared with a model
 #	make matrix		every selftest on every kernel; ROWS="newest:debug stock"
 #	make accept		who takes a pointer or a file descriptor of what memory
+#	make rdma		buffers in two virtual machines, from one to the other
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
@@ -15,7 +16,7 @@
 #	make check		every static check
 #	make clean
 #
-# test, model and soak take KERNEL=stock, newest or 6.12, and CONFIG=; model takes
+# test, model, soak and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; model takes
 # OPS=, SEED= and, for its other options, MODEL= besides. What kbuild understands
 # (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
 
@@ -44,7 +45,7 @@ define build-module
 endef
 
 .PHONY: module demo test coverage testers model matrix accept kselftest
-.PHONY: selftests soak
+.PHONY: selftests soak rdma
 .PHONY: bench bench-native check clean
 
 module:
@@ -79,6 +80,9 @@ accept:
 
 demo:
 	+@scripts/demo
+
+rdma:
+	+@scripts/rdma $(KERNEL) $(CONFIG)
 
 soak:
 	+@scripts/soak $(GIB) $(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) $(CONFIG)
