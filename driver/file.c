@@ -29,8 +29,8 @@
 static char *kubuf_dname(struct dentry *dentry, char *buffer, int len)
 {
 	char name[sizeof("/kubuf:") + MAX_ID_DIGITS];
-	int n = scnprintf(name, sizeof(name), "/kubuf:%s",
-			  dentry->d_name.name) + 1;
+	int n = scnprintf(name, sizeof(name), "/kubuf:%llu",
+			  (u64)d_inode(dentry)->i_ino) + 1;
 
 	if (len < n)
 		return ERR_PTR(-ENAMETOOLONG);
@@ -119,6 +119,7 @@ static int get_inode(struct kubuf *buf)
 		kubuf_fs_put();
 		goto out_unlock;
 	}
+	inode->i_ino = buf->id;
 	inode->i_mode |= S_IFREG;
 	inode->i_op = &kubuf_inode_ops;
 	inode->i_fop = &kubuf_fops;
@@ -255,7 +256,6 @@ static int kubuf_release(struct inode *inode, struct file *file)
  */
 struct file *kubuf_file_create(struct kubuf *buf)
 {
-	char name[MAX_ID_DIGITS + 1];
 	struct kubuf_file *kfile;
 	struct file *file;
 	int err;
@@ -270,8 +270,7 @@ struct file *kubuf_file_create(struct kubuf *buf)
 	/* The file gives back one reference to the inode and to the module. */
 	ihold(buf->inode);
 	__module_get(THIS_MODULE);
-	snprintf(name, sizeof(name), "%llu", buf->id);
-	file = alloc_file_pseudo(buf->inode, kubuf_mnt, name,
+	file = alloc_file_pseudo(buf->inode, kubuf_mnt, "",
 				 O_RDWR | O_LARGEFILE, &kubuf_fops);
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);

@@ -59,15 +59,17 @@ static struct eventfd_ctx *replace_eventfd(struct kubuf_file *kfile,
 					   struct eventfd_ctx *eventfd)
 {
 	struct kubuf *buf = kfile->buf;
+	struct eventfd_ctx *old;
 
 	spin_lock_irq(&buf->notify_lock);
-	swap(kfile->eventfd, eventfd);
-	if (kfile->eventfd && list_empty(&kfile->watchers))
+	old = kfile->eventfd;
+	WRITE_ONCE(kfile->eventfd, eventfd);
+	if (eventfd && !old)
 		list_add_tail(&kfile->watchers, &buf->watchers);
-	else if (!kfile->eventfd)
+	else if (old && !eventfd)
 		list_del_init(&kfile->watchers);
 	spin_unlock_irq(&buf->notify_lock);
-	return eventfd;
+	return old;
 }
 
 /**
@@ -78,8 +80,12 @@ static struct eventfd_ctx *replace_eventfd(struct kubuf_file *kfile,
  */
 void kubuf_clear_eventfd(struct kubuf_file *kfile)
 {
-	struct eventfd_ctx *old = replace_eventfd(kfile, NULL);
+	struct eventfd_ctx *old;
 
+	/* One that is set just now comes before or after. */
+	if (!READ_ONCE(kfile->eventfd))
+		return;
+	old = replace_eventfd(kfile, NULL);
 	if (old)
 		eventfd_ctx_put(old);
 }
