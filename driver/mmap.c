@@ -219,6 +219,10 @@ static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
 	struct folio *folio;
 	struct page *page;
 
+	/* Without huge pages there are no functions to map one. */
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		return VM_FAULT_FALLBACK;
+
 	if (order != PMD_ORDER || !fits_pmd(vmf) ||
 	    index + CHUNK_PAGES > buf->nr_pages ||
 	    vma->vm_flags & VM_MIXEDMAP)

@@ -36,7 +36,7 @@
 /* The data that arrived is not what was sent. */
 #define WRONG	(-EBADMSG)
 
-enum kind {
+enum memory_kind {
 	KUBUF,
 	MEMFD,
 	UDMABUF,
@@ -44,7 +44,10 @@ enum kind {
 };
 
 struct memory {
-	enum kind kind;
+	enum memory_kind kind;
+	const char *name;
+	bool pfn;		/* a buffer on the PFN path */
+	int err;		/* why there is none: -errno, or LACKING */
 	int fd;
 	int memfd;		/* below a udmabuf, else -1 */
 	size_t length;
@@ -680,8 +683,7 @@ static int as_dma_buf(struct memory *m)
 }
 
 /* Make it: 0, -errno, or LACKING. */
-static int memory_get(struct memory *m, enum kind kind, __u32 backing,
-		      __u32 flags)
+static int memory_get(struct memory *m, __u32 backing, __u32 flags)
 {
 	struct dma_heap_allocation_data heap = {
 		.len = LENGTH,
@@ -689,8 +691,7 @@ static int memory_get(struct memory *m, enum kind kind, __u32 backing,
 	};
 	int dev;
 
-	*m = (struct memory){ .kind = kind, .length = LENGTH, .memfd = -1 };
-	switch (kind) {
+	switch (m->kind) {
 	case KUBUF:
 		m->fd = buf_create(backing, m->length, flags);
 		break;
@@ -699,7 +700,7 @@ static int memory_get(struct memory *m, enum kind kind, __u32 backing,
 		m->fd = memfd_create("accept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (m->fd < 0 || ftruncate(m->fd, (off_t)m->length))
 			return error();
-		if (kind == MEMFD)
+		if (m->kind == MEMFD)
 			break;
 		m->memfd = m->fd;
 		m->fd = udmabuf_of(m->memfd, m->length);
@@ -735,98 +736,282 @@ static void memory_put(struct memory *m)
 FIXTURE(accept)
 {
 	struct memory memory;
-	int err;
 };
 
 FIXTURE_VARIANT(accept)
 {
 	KUBUF_VARIANT_FIELDS
-	enum kind kind;
+	enum memory_kind kind;
 	const char *name;
 };
 
-#define COLUMN(n, k, b, f, p)						\
-	FIXTURE_VARIANT_ADD(accept, n) {				\
-		.kind = k, .name = #n, .backing = b, .flags = f, .pfn = p, \
-	}
+FIXTURE_VARIANT_ADD(accept, pages)
+{
+	.kind = KUBUF,
+	.name = "pages",
+	.backing = KUBUF_BACKING_PAGES,
+};
 
-COLUMN(pages, KUBUF, KUBUF_BACKING_PAGES, 0, false);
-COLUMN(vmalloc, KUBUF, KUBUF_BACKING_VMALLOC, 0, false);
-COLUMN(huge, KUBUF, KUBUF_BACKING_HUGE, 0, false);
-COLUMN(kmalloc, KUBUF, KUBUF_BACKING_KMALLOC, 0, true);
-COLUMN(pages_reserved, KUBUF, KUBUF_BACKING_PAGES, KUBUF_CREATE_RESERVED, true);
-COLUMN(vmalloc_reserved, KUBUF, KUBUF_BACKING_VMALLOC, KUBUF_CREATE_RESERVED,
-       true);
-COLUMN(memfd, MEMFD, 0, 0, false);
-COLUMN(udmabuf, UDMABUF, 0, 0, true);
-COLUMN(dma_heap, DMA_HEAP, 0, 0, true);
+FIXTURE_VARIANT_ADD(accept, vmalloc)
+{
+	.kind = KUBUF,
+	.name = "vmalloc",
+	.backing = KUBUF_BACKING_VMALLOC,
+};
+
+FIXTURE_VARIANT_ADD(accept, huge)
+{
+	.kind = KUBUF,
+	.name = "huge",
+	.backing = KUBUF_BACKING_HUGE,
+};
+
+FIXTURE_VARIANT_ADD(accept, kmalloc)
+{
+	.kind = KUBUF,
+	.name = "kmalloc",
+	.backing = KUBUF_BACKING_KMALLOC,
+	.pfn = true,
+};
+
+FIXTURE_VARIANT_ADD(accept, pages_reserved)
+{
+	.kind = KUBUF,
+	.name = "pages_reserved",
+	.backing = KUBUF_BACKING_PAGES,
+	.flags = KUBUF_CREATE_RESERVED,
+	.pfn = true,
+};
+
+FIXTURE_VARIANT_ADD(accept, vmalloc_reserved)
+{
+	.kind = KUBUF,
+	.name = "vmalloc_reserved",
+	.backing = KUBUF_BACKING_VMALLOC,
+	.flags = KUBUF_CREATE_RESERVED,
+	.pfn = true,
+};
+
+FIXTURE_VARIANT_ADD(accept, memfd)
+{
+	.kind = MEMFD,
+	.name = "memfd",
+};
+
+FIXTURE_VARIANT_ADD(accept, udmabuf)
+{
+	.kind = UDMABUF,
+	.name = "udmabuf",
+};
+
+FIXTURE_VARIANT_ADD(accept, dma_heap)
+{
+	.kind = DMA_HEAP,
+	.name = "dma_heap",
+};
 
 FIXTURE_SETUP(accept)
 {
-	self->err = memory_get(&self->memory, variant->kind, variant->backing,
-			       variant->flags);
+	self->memory = (struct memory){
+		.kind = variant->kind,
+		.name = variant->name,
+		.pfn = variant->pfn,
+		.memfd = -1,
+		.length = LENGTH,
+	};
+	self->memory.err = memory_get(&self->memory, variant->backing,
+				      variant->flags);
 }
 
 FIXTURE_TEARDOWN(accept)
 {
-	if (!self->err)
+	if (!self->memory.err)
 		memory_put(&self->memory);
 }
 
-/*
- * A way, and what it gives on the page path and on the PFN path.
- */
-#define WAY(title, way, page, by_pfn)					\
-TEST_F(accept, title)							\
-{									\
-	int ret;							\
-									\
-	if (self->err == LACKING)					\
-		SKIP(return, "this kernel has no %s", variant->name);	\
-	ASSERT_EQ(0, self->err);					\
-	ret = way(&self->memory);					\
-	if (ret == LACKING)						\
-		SKIP(return, "this kernel has no " #title);		\
-	TH_LOG("accept: " #title ": %s: %s", variant->name,		\
-	       ret ? strerrorname_np(-ret) : "works");			\
-	EXPECT_NE(WRONG, ret);						\
-	if (variant->kind == KUBUF) {					\
-		EXPECT_EQ(variant->pfn ? by_pfn : page, ret);		\
-	}								\
+/* Try a way; PAGE and PFN is what it gives on the page path and on the other. */
+static void judge(struct __test_metadata *_metadata, struct memory *m,
+		  int (*way)(struct memory *m), int page, int pfn)
+{
+	const char *name = _metadata->name;
+	int ret;
+
+	if (m->err == LACKING)
+		SKIP(return, "this kernel has no %s", m->name);
+	ASSERT_EQ(0, m->err);
+	ret = way(m);
+	if (ret == LACKING)
+		SKIP(return, "this kernel has no %s", name);
+	TH_LOG("accept: %s: %s: %s", name, m->name,
+	       ret ? strerrorname_np(-ret) : "works");
+	EXPECT_NE(WRONG, ret);
+	if (m->kind == KUBUF)
+		EXPECT_EQ(m->pfn ? pfn : page, ret);
 }
 
-WAY(load_and_store_by_a_child, shared_with_child, 0, 0)
-WAY(private_mapping, private_mapping, 0, -EINVAL)
-WAY(direct_read_of_a_file, direct_read, 0, -EFAULT)
-WAY(direct_write_of_a_file, direct_write, 0, -EFAULT)
-WAY(direct_read_of_a_disk, block_read, 0, -EFAULT)
-WAY(direct_write_of_a_disk, block_write, 0, -EFAULT)
-WAY(aio, aio_read, 0, -EFAULT)
-WAY(io_uring, uring_read, 0, -EFAULT)
-WAY(io_uring_fixed_buffer, uring_fixed, 0, -EFAULT)
-WAY(io_uring_send_zc, uring_send_zc, 0, -EFAULT)
-WAY(msg_zerocopy, msg_zerocopy, 0, -EFAULT)
-WAY(vmsplice, vmsplice_plain, 0, -EFAULT)
-WAY(vmsplice_gift, vmsplice_gift, 0, -EFAULT)
-WAY(process_vm_readv, process_vm_read, 0, -EFAULT)
-WAY(process_vm_writev, process_vm_write, 0, -EFAULT)
-WAY(ptrace, by_ptrace, 0, 0)
-WAY(proc_pid_mem, by_proc_mem, 0, 0)
-WAY(shared_futex, shared_futex, 0, -EFAULT)
-WAY(userfaultfd, userfault, -EINVAL, -EINVAL)
-WAY(madv_populate_write, populate, 0, -EINVAL)
-WAY(mlock, locked, 0, 0)
-WAY(read, by_read, 0, 0)
-WAY(write, by_write, 0, 0)
-WAY(splice_to_a_pipe, splice_out, 0, 0)
-WAY(splice_from_a_pipe, splice_in, 0, 0)
-WAY(sendfile_to_a_socket, sendfile_to_socket, 0, 0)
-WAY(sendfile_to_a_file, sendfile_to_file, 0, 0)
-WAY(scm_rights, scm_rights, 0, 0)
-WAY(pidfd_getfd, pidfd_getfd_of_it, 0, 0)
-WAY(reopened, reopened, 0, 0)
-WAY(reopened_read_only, reopened_read_only, 0, 0)
-WAY(sealed, sealed, 0, 0)
-WAY(dma_buf, as_dma_buf, 0, 0)
+TEST_F(accept, load_and_store_by_a_child)
+{
+	judge(_metadata, &self->memory, shared_with_child, 0, 0);
+}
+
+TEST_F(accept, private_mapping)
+{
+	judge(_metadata, &self->memory, private_mapping, 0, -EINVAL);
+}
+
+TEST_F(accept, direct_read_of_a_file)
+{
+	judge(_metadata, &self->memory, direct_read, 0, -EFAULT);
+}
+
+TEST_F(accept, direct_write_of_a_file)
+{
+	judge(_metadata, &self->memory, direct_write, 0, -EFAULT);
+}
+
+TEST_F(accept, direct_read_of_a_disk)
+{
+	judge(_metadata, &self->memory, block_read, 0, -EFAULT);
+}
+
+TEST_F(accept, direct_write_of_a_disk)
+{
+	judge(_metadata, &self->memory, block_write, 0, -EFAULT);
+}
+
+TEST_F(accept, aio)
+{
+	judge(_metadata, &self->memory, aio_read, 0, -EFAULT);
+}
+
+TEST_F(accept, io_uring)
+{
+	judge(_metadata, &self->memory, uring_read, 0, -EFAULT);
+}
+
+TEST_F(accept, io_uring_fixed_buffer)
+{
+	judge(_metadata, &self->memory, uring_fixed, 0, -EFAULT);
+}
+
+TEST_F(accept, io_uring_send_zc)
+{
+	judge(_metadata, &self->memory, uring_send_zc, 0, -EFAULT);
+}
+
+TEST_F(accept, msg_zerocopy)
+{
+	judge(_metadata, &self->memory, msg_zerocopy, 0, -EFAULT);
+}
+
+TEST_F(accept, vmsplice)
+{
+	judge(_metadata, &self->memory, vmsplice_plain, 0, -EFAULT);
+}
+
+TEST_F(accept, vmsplice_gift)
+{
+	judge(_metadata, &self->memory, vmsplice_gift, 0, -EFAULT);
+}
+
+TEST_F(accept, process_vm_readv)
+{
+	judge(_metadata, &self->memory, process_vm_read, 0, -EFAULT);
+}
+
+TEST_F(accept, process_vm_writev)
+{
+	judge(_metadata, &self->memory, process_vm_write, 0, -EFAULT);
+}
+
+TEST_F(accept, ptrace)
+{
+	judge(_metadata, &self->memory, by_ptrace, 0, 0);
+}
+
+TEST_F(accept, proc_pid_mem)
+{
+	judge(_metadata, &self->memory, by_proc_mem, 0, 0);
+}
+
+TEST_F(accept, shared_futex)
+{
+	judge(_metadata, &self->memory, shared_futex, 0, -EFAULT);
+}
+
+TEST_F(accept, userfaultfd)
+{
+	judge(_metadata, &self->memory, userfault, -EINVAL, -EINVAL);
+}
+
+TEST_F(accept, madv_populate_write)
+{
+	judge(_metadata, &self->memory, populate, 0, -EINVAL);
+}
+
+TEST_F(accept, mlock)
+{
+	judge(_metadata, &self->memory, locked, 0, 0);
+}
+
+TEST_F(accept, read)
+{
+	judge(_metadata, &self->memory, by_read, 0, 0);
+}
+
+TEST_F(accept, write)
+{
+	judge(_metadata, &self->memory, by_write, 0, 0);
+}
+
+TEST_F(accept, splice_to_a_pipe)
+{
+	judge(_metadata, &self->memory, splice_out, 0, 0);
+}
+
+TEST_F(accept, splice_from_a_pipe)
+{
+	judge(_metadata, &self->memory, splice_in, 0, 0);
+}
+
+TEST_F(accept, sendfile_to_a_socket)
+{
+	judge(_metadata, &self->memory, sendfile_to_socket, 0, 0);
+}
+
+TEST_F(accept, sendfile_to_a_file)
+{
+	judge(_metadata, &self->memory, sendfile_to_file, 0, 0);
+}
+
+TEST_F(accept, scm_rights)
+{
+	judge(_metadata, &self->memory, scm_rights, 0, 0);
+}
+
+TEST_F(accept, pidfd_getfd)
+{
+	judge(_metadata, &self->memory, pidfd_getfd_of_it, 0, 0);
+}
+
+TEST_F(accept, reopened)
+{
+	judge(_metadata, &self->memory, reopened, 0, 0);
+}
+
+TEST_F(accept, reopened_read_only)
+{
+	judge(_metadata, &self->memory, reopened_read_only, 0, 0);
+}
+
+TEST_F(accept, sealed)
+{
+	judge(_metadata, &self->memory, sealed, 0, 0);
+}
+
+TEST_F(accept, dma_buf)
+{
+	judge(_metadata, &self->memory, as_dma_buf, 0, 0);
+}
 
 TEST_HARNESS_MAIN
