@@ -75,7 +75,8 @@ static struct page **make_row(const struct part *part)
 	struct page **row;
 	unsigned long i;
 
-	row = kvmalloc_array(part->nr, sizeof(*row), GFP_KERNEL);
+	/* For a terabyte the core would warn of the size. */
+	row = kvmalloc_array(part->nr, sizeof(*row), GFP_KERNEL | __GFP_NOWARN);
 	if (!row)
 		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < part->nr; i++) {

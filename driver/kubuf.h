@@ -20,8 +20,9 @@
  *
  *   kubuf.map_lock	the steps of the mapping count from and to 0, and with
  *			them the clearing of PG_reserved. Taken under mmap_lock.
- *   kubuf.file_lock	the inode, the number of files and the seals. Taken
- *			under misc_mtx, which misc_open() holds around ->open().
+ *   kubuf.file_lock	the inode, the numbers of files and of writers, and the
+ *			seals. Taken under misc_mtx, which misc_open() holds
+ *			around ->open(); the lock of a folio is taken under it.
  *   kubuf.notify_lock	the eventfds of the files. A spinlock, so that who
  *			notifies need not be able to sleep.
  *   names_lock		the list of named buffers and their state. Never held
@@ -136,7 +137,7 @@ struct kubuf {
 	atomic_t nr_mappings;
 	bool was_mapped;
 	struct mutex map_lock;		/* nr_mappings from and to 0 */
-	struct mutex file_lock;		/* inode, nr_files */
+	struct mutex file_lock;		/* inode, nr_files, seals, nr_writers */
 	struct inode *inode;
 	unsigned int nr_files;
 	u32 seals;

@@ -14,7 +14,7 @@
  *
  * What was stored to the buffer before is seen by who sees the new number.
  *
- * Context: any.
+ * Context: any that may take a spinlock.
  */
 void kubuf_notify(struct kubuf *buf)
 {

@@ -6,7 +6,6 @@
  * scripts/accept makes the table in the documentation; what others give is
  * noted and not judged.
  */
-#include <linux/aio_abi.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/futex.h>
@@ -23,6 +22,7 @@
 #include "kubuf_disk.h"
 #include "kubuf_map.h"
 #include "kubuf_net.h"
+#include "kubuf_pass.h"
 #include "kubuf_ring.h"
 #include "kubuf_task.h"
 
@@ -159,29 +159,13 @@ static int block_read(struct memory *m)
 
 static int aio_read(struct memory *m)
 {
-	int disk = disk_file();
-	struct iocb cb = {
-		.aio_lio_opcode = IOCB_CMD_PREAD,
-		.aio_fildes = (__u32)disk,
-		.aio_buf = (uintptr_t)m->map,
-		.aio_nbytes = m->length,
-	};
-	struct iocb *cbs[] = { &cb };
-	struct io_event event = {};
-	aio_context_t ctx = 0;
-	int err = 0;
+	int disk = disk_file(), err;
 
-	if (disk < 0 || !file_fill(disk, m->length, 2) ||
-	    syscall(SYS_io_setup, 1, &ctx))
+	if (disk < 0 || !file_fill(disk, m->length, 2))
 		return LACKING;
-	if (syscall(SYS_io_submit, ctx, 1, cbs) != 1 ||
-	    syscall(SYS_io_getevents, ctx, 1, 1, &event, NULL) != 1)
-		err = error();
-	else if (event.res < 0)
-		err = (int)event.res;
-	else if (!is_pattern(m->map, m, 2))
-		err = WRONG;
-	syscall(SYS_io_destroy, ctx);
+	err = (int)aio(IOCB_CMD_PREAD, disk, m->map, m->length);
+	if (err == (int)m->length)
+		err = is_pattern(m->map, m, 2) ? 0 : WRONG;
 	close(disk);
 	return err;
 }
@@ -464,17 +448,24 @@ static int by_write(struct memory *m)
 	return err;
 }
 
+/* Less than was asked for may come at a time. */
 static int splice_out(struct memory *m)
 {
 	char *tmp = malloc(m->length);
 	loff_t pos = 0;
-	int pipe[2], err;
+	int pipe[2], err = 0;
+	ssize_t n;
 
 	if (!tmp || pipe2(pipe, O_CLOEXEC))
 		return -ENOMEM;
-	err = moved(splice(m->fd, &pos, pipe[1], NULL, m->length, 0), m);
-	if (!err && (moved(read(pipe[0], tmp, m->length), m) ||
-		     !is_pattern(tmp, m, 1)))
+	for (size_t done = 0; !err && done < m->length; done += (size_t)n) {
+		n = splice(m->fd, &pos, pipe[1], NULL, m->length - done, 0);
+		if (n < 0)
+			err = error();
+		else if (!n || read(pipe[0], tmp + done, (size_t)n) != n)
+			err = WRONG;
+	}
+	if (!err && !is_pattern(tmp, m, 1))
 		err = WRONG;
 	close(pipe[0]);
 	close(pipe[1]);
@@ -552,27 +543,16 @@ static int is_same(int fd, struct memory *m)
 
 static int scm_rights(struct memory *m)
 {
-	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	int sv[2], fd = -1;
+	int sv[2], fd;
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &m->fd, sizeof(int));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
-		return -errno;
-	if (sendmsg(sv[0], &msg, 0) != 1 || recvmsg(sv[1], &msg, 0) != 1)
-		return -errno;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
+		return error();
+	fd = send_fd(sv[0], m->fd);
+	if (!fd)
+		fd = receive_fd(sv[1], MSG_CMSG_CLOEXEC);
 	close(sv[0]);
 	close(sv[1]);
-	return is_same(fd, m);
+	return fd < 0 ? fd : is_same(fd, m);
 }
 
 static int pidfd_getfd_of_it(struct memory *m)

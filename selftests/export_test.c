@@ -367,15 +367,18 @@ static long export_without_room(void *arg)
 	none.rlim_max = none.rlim_cur;
 	if (setrlimit(RLIMIT_NOFILE, &none))
 		return -errno;
-	return export_part(*fd, 0, 0, 0);
+	return export_part(*fd, KUBUF_EXPORT_WRITE, 0, 0);
 }
 
 TEST_F(export, no_descriptor_left)
 {
+	struct kubuf_seal s = { .size = sizeof(s), .seals = KUBUF_SEAL_WRITE };
 	const __u64 id = id_of(self->fd);
 
 	EXPECT_EQ(-EMFILE, in_child(export_without_room, &self->fd));
 	close(self->dmabuf);
+	/* There is none to write to any more. */
+	EXPECT_EQ(0, kioctl(self->fd, KUBUF_SEAL, &s));
 	close(self->fd);
 	self->dmabuf = -1;
 	self->fd = -1;

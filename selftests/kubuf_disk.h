@@ -6,7 +6,9 @@
 #define KUBUF_DISK_H
 
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 
+#include <linux/aio_abi.h>
 #include <linux/magic.h>
 
 #include "kubuf_util.h"
@@ -64,6 +66,28 @@ static inline bool file_fill(int fd, size_t length, unsigned int seed)
 	ok = pwrite(fd, tmp, length, 0) == (ssize_t)length;
 	free(tmp);
 	return ok;
+}
+
+/* One request of kernel AIO: what came of it. */
+static inline long long aio(int opcode, int fd, char *buf, size_t length)
+{
+	struct iocb cb = {
+		.aio_lio_opcode = (__u16)opcode,
+		.aio_fildes = (__u32)fd,
+		.aio_buf = (uintptr_t)buf,
+		.aio_nbytes = length,
+	};
+	struct iocb *cbs[] = { &cb };
+	struct io_event event = { .res = -EIO };
+	aio_context_t ctx = 0;
+
+	if (syscall(SYS_io_setup, 1, &ctx))
+		return -errno;
+	if (syscall(SYS_io_submit, ctx, 1, cbs) != 1 ||
+	    syscall(SYS_io_getevents, ctx, 1, 1, &event, NULL) != 1)
+		event.res = -errno;
+	syscall(SYS_io_destroy, ctx);
+	return event.res;
 }
 
 #endif /* KUBUF_DISK_H */

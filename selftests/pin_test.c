@@ -4,8 +4,6 @@
  * MSG_ZEROCOPY work on the page path, get EFAULT on the PFN path, and keep the
  * memory as long as they need it, whatever becomes of the buffer.
  */
-#include <linux/aio_abi.h>
-
 #include "kselftest_harness.h"
 
 #include "kubuf_disk.h"
@@ -165,28 +163,6 @@ TEST_F(pin, direct_read_into_read_only)
 	EXPECT_EQ(self->len, kernel_mismatch(self->fd, self->len, 1));
 	close(ro);
 	close(disk);
-}
-
-/* One request of kernel AIO: what came of it. */
-static long long aio(int opcode, int fd, char *buf, size_t length)
-{
-	struct iocb cb = {
-		.aio_lio_opcode = (__u16)opcode,
-		.aio_fildes = (__u32)fd,
-		.aio_buf = (uintptr_t)buf,
-		.aio_nbytes = length,
-	};
-	struct iocb *cbs[] = { &cb };
-	struct io_event event = { .res = -EIO };
-	aio_context_t ctx = 0;
-
-	if (syscall(SYS_io_setup, 1, &ctx))
-		return -errno;
-	if (syscall(SYS_io_submit, ctx, 1, cbs) != 1 ||
-	    syscall(SYS_io_getevents, ctx, 1, 1, &event, NULL) != 1)
-		event.res = -errno;
-	syscall(SYS_io_destroy, ctx);
-	return event.res;
 }
 
 TEST_F(pin, aio)

@@ -244,11 +244,10 @@ TEST_F(seal, no_way_by_map_files)
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx",
 		 (unsigned long)map, (unsigned long)map + self->length);
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0) {
-		EXPECT_EQ(-EPERM, result(write(fd, self->data, 1)));
-		EXPECT_EQ(-EPERM, map_result(fd, RW, MAP_SHARED));
-		close(fd);
-	}
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EPERM, result(write(fd, self->data, 1)));
+	EXPECT_EQ(-EPERM, map_result(fd, RW, MAP_SHARED));
+	close(fd);
 	munmap(map, self->length);
 }
 
