@@ -117,6 +117,8 @@ static double divide(const struct bench_case *c, size_t size, __s64 cost)
 		return (double)cost / ((size + PAGE - 1) / PAGE);
 	case PER_TOUCH:
 		return (double)cost / ((size + PMD - 1) / PMD);
+	case PER_MIB:
+		return (double)cost * MIB / size;
 	case PER_RUN:
 		break;
 	}
@@ -130,6 +132,8 @@ static const char *unit_name(const struct bench_case *c)
 		return "/page";
 	case PER_TOUCH:
 		return "/touch";
+	case PER_MIB:
+		return "/MiB";
 	case PER_RUN:
 		break;
 	}
@@ -188,9 +192,8 @@ static void run_case(const struct bench_case *c, const struct subject *subject)
 	if (!size || (c->no_anonymous && subject->anonymous) ||
 	    (c->no_buffer && subject->fixed))
 		return;
-	if (!strcmp(c->name, "direct") || !strcmp(c->name, "copy"))
-		if (!direct_prepare())
-			return;
+	if (c->disk && !direct_prepare())
+		return;
 	for (; *size; size++)
 		run_size(c, subject, *size);
 }

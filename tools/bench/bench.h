@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The benchmark: what is compared (subjects.c), what is measured (cases.c,
- * threads.c, memory.c), and how it is repeated and told (bench.c).
+ * pins.c, threads.c, memory.c), and how it is repeated and told (bench.c).
  */
 #ifndef _BENCH_H
 #define _BENCH_H
@@ -95,6 +95,7 @@ struct sample {
 enum per {
 	PER_PAGE,
 	PER_TOUCH,	/* one in each 2 MiB */
+	PER_MIB,
 	PER_RUN,
 };
 
@@ -108,6 +109,7 @@ enum per {
  * @whole: the buffer is as large as can be, up to this
  * @no_buffer: @run makes its own
  * @no_anonymous: makes no sense without a file
+ * @disk: needs one
  * @repeat: how often, in the long form; the least is taken
  */
 struct bench_case {
@@ -119,6 +121,7 @@ struct bench_case {
 	size_t whole;
 	bool no_buffer;
 	bool no_anonymous;
+	bool disk;
 	unsigned int repeat;
 };
 
@@ -134,7 +137,15 @@ void report(const char *name, const struct subject *subject, size_t bytes,
 	    double value, const char *unit, const struct sample *s);
 
 /* cases.c */
+__u64 own_time(void);
 bool direct_prepare(void);
+int direct_fd(bool write);
+
+/* pins.c */
+void run_register(const struct buffer *buf, size_t size, struct sample *s);
+void run_vmsplice(const struct buffer *buf, size_t size, struct sample *s);
+void run_disk(const struct buffer *buf, size_t size, struct sample *s);
+void run_disk_fixed(const struct buffer *buf, size_t size, struct sample *s);
 
 /* memory.c */
 void measure_memory(void);

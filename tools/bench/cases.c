@@ -348,8 +348,12 @@ static void run_longest(const struct buffer *buf, size_t size, struct sample *s)
 		     s);
 }
 
-/* While the disk works, the processor is idle, and not on our account. */
-static __u64 own_time(void)
+/**
+ * own_time() - the clock that stands still while the processor has nothing to do
+ *
+ * Return: instructions, or nanoseconds.
+ */
+__u64 own_time(void)
 {
 	struct timespec ts;
 
@@ -448,6 +452,17 @@ static int move(mover mover, int fd, char *p, size_t size, size_t piece)
 
 #define write_all(...) move((mover)pwrite, __VA_ARGS__)
 #define read_all(...) move(pread, __VA_ARGS__)
+
+/**
+ * direct_fd() - a file that goes by the processor's caches
+ * @write: the one to write to, else the one to read from
+ *
+ * Return: its descriptor, after direct_prepare().
+ */
+int direct_fd(bool write)
+{
+	return write ? out_direct_fd : in_direct_fd;
+}
 
 static void run_direct(const struct buffer *buf, size_t size, struct sample *s)
 {
@@ -554,9 +569,17 @@ const struct bench_case cases[] = {
 	  .no_buffer = true },
 	{ .name = "steady", .run = run_steady, .repeat = 3,
 	  .sizes = LARGE_SIZES, .short_sizes = SIZES(4 * MIB) },
-	{ .name = "direct", .run = run_direct, .repeat = 2,
+	{ .name = "register", .run = run_register, .per = PER_RUN,
+	  .repeat = 3, .sizes = LARGE_SIZES, .short_sizes = LARGE_SIZES },
+	{ .name = "vmsplice", .run = run_vmsplice, .per = PER_MIB, .repeat = 3,
+	  .sizes = LARGE_SIZES, .short_sizes = LARGE_SIZES },
+	{ .name = "direct", .run = run_direct, .repeat = 2, .disk = true,
 	  .sizes = LARGE_SIZES },
-	{ .name = "copy", .run = run_copy, .repeat = 2,
+	{ .name = "disk", .run = run_disk, .per = PER_MIB, .repeat = 6,
+	  .disk = true, .sizes = LARGE_SIZES },
+	{ .name = "disk-fixed", .run = run_disk_fixed, .per = PER_MIB,
+	  .repeat = 6, .disk = true, .sizes = LARGE_SIZES },
+	{ .name = "copy", .run = run_copy, .repeat = 2, .disk = true,
 	  .sizes = LARGE_SIZES },
 };
 

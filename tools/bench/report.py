@@ -191,6 +191,15 @@ def bars():
                               other))
     rows.append(ratio_bar("fork, child touches all", "fork", "huge", 32 * MIB,
                           0.1))
+    # An interrupt of the disk is never in the same place.
+    for name, case, limit in (("vmsplice()", "vmsplice", 1.0),
+                              ("O_DIRECT", "disk", 1.01),
+                              ("io_uring, registered", "disk-fixed", 1.01),
+                              ("registering it", "register", 1.0)):
+        rows.append(ratio_bar(name, case, "huge", 32 * MIB, limit,
+                              "anonymous-huge"))
+    rows.append(ratio_bar("registering it", "register", "huge", 32 * MIB, 1.0,
+                          "anonymous"))
     # Not exact, on a clock on the wall; the bar is the bar all the same.
     for b in BACKINGS:
         rows.append(Bar(f"2 threads against 1, {b}: to memfd (±5 %)", 1.0,
@@ -265,7 +274,15 @@ TABLES = [
      (4096, 64 * 1024, 4 * MIB, 64 * MIB, 256 * MIB)),
     ("steady state: sum of a mapped and touched buffer; a page", "steady",
      (4 * MIB, 32 * MIB)),
+    ("touched, registered with io_uring and given back", "register",
+     (4 * MIB, 32 * MIB)),
+    ("touched, into a pipe by vmsplice() and to /dev/null; a MiB", "vmsplice",
+     (4 * MIB, 32 * MIB)),
     ("file to buffer to file, O_DIRECT; a page", "direct",
+     (4 * MIB, 32 * MIB)),
+    ("touched, file to buffer to file, O_DIRECT; a MiB", "disk",
+     (4 * MIB, 32 * MIB)),
+    ("the same by io_uring from a registered buffer; a MiB", "disk-fixed",
      (4 * MIB, 32 * MIB)),
     ("file to buffer to file, read() and write(); a page", "copy",
      (4 * MIB, 32 * MIB)),
