@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/uaccess.h>
@@ -47,6 +48,10 @@
 
 #ifndef PMD_ORDER
 #define PMD_ORDER (PMD_SHIFT - PAGE_SHIFT)
+#endif
+
+#ifndef MAX_XAS_ORDER
+#define MAX_XAS_ORDER (2 * XA_CHUNK_SHIFT - 1)
 #endif
 
 /* Unmapping does not ask which pages were used of late. */

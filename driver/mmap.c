@@ -30,6 +30,9 @@ unsigned int kubuf_pfn_window = 512;
  */
 static void adopt(struct folio *folio, struct address_space *mapping)
 {
+	/* The page cache has none so large: the core warns if it is to split one. */
+	if (PMD_ORDER > MAX_XAS_ORDER && folio_order(folio) > MAX_XAS_ORDER)
+		return;
 	/* Another fault may do the same just now. */
 	if (READ_ONCE(folio->mapping) != mapping)
 		WRITE_ONCE(folio->mapping, mapping);
