@@ -30,8 +30,10 @@ unsigned int kubuf_pfn_window = 512;
  */
 static void adopt(struct folio *folio, struct address_space *mapping)
 {
+	const unsigned int largest = PMD_ORDER;
+
 	/* The page cache has none so large: the core warns if it is to split one. */
-	if (PMD_ORDER > MAX_XAS_ORDER && folio_order(folio) > MAX_XAS_ORDER)
+	if (largest > MAX_XAS_ORDER && folio_order(folio) > MAX_XAS_ORDER)
 		return;
 	/* Another fault may do the same just now. */
 	if (READ_ONCE(folio->mapping) != mapping)
