@@ -20,11 +20,19 @@
 
 #include "kselftest_harness.h"
 #include "kubuf_disk.h"
+#include "kubuf_edu.h"
+#ifdef __x86_64__
+#include "kubuf_guest.h"
+#endif
 #include "kubuf_map.h"
 #include "kubuf_net.h"
 #include "kubuf_pass.h"
 #include "kubuf_ring.h"
 #include "kubuf_task.h"
+#ifndef __mips__
+/* Cross-compiled there is no library for it. */
+#include "kubuf_rdma.h"
+#endif
 
 #define LENGTH	(64 * KIB)
 
@@ -50,7 +58,8 @@ struct memory {
 	int err;		/* why there is none: -errno, or LACKING */
 	int fd;
 	int memfd;		/* below a udmabuf, else -1 */
-	size_t length;
+	size_t length;		/* of what is tried, at the begin of the mapping */
+	size_t mapped;
 	char *map;
 };
 
@@ -662,6 +671,143 @@ static int as_dma_buf(struct memory *m)
 	return is_same(fd, m);
 }
 
+/* Memory of one's own, as much, that another party is given. */
+static char *other_side(struct memory *m, unsigned int seed)
+{
+	char *p = mmap(NULL, m->length, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	fill(p, m->length, seed);
+	return p;
+}
+
+#ifndef __mips__
+/* One host writes it to the other's memory, and reads that back into it. */
+static int by_hosts(struct host h[2], struct memory *m, char *far)
+{
+	struct ibv_mr *here, *there;
+	int err = 0;
+
+	here = ibv_reg_mr(h[0].pd, m->map, m->length, ACCESS);
+	if (!here)
+		return error();
+	there = ibv_reg_mr(h[1].pd, far, m->length, ACCESS);
+	if (!there) {
+		err = -EIO;
+		goto out_here;
+	}
+	if (transfer(&h[0], IBV_WR_RDMA_WRITE, here, there, 0, m->length) ||
+	    !is_pattern(far, m, 1))
+		err = WRONG;
+	fill(far, m->length, 2);
+	if (transfer(&h[0], IBV_WR_RDMA_READ, here, there, 0, m->length) ||
+	    !is_pattern(m->map, m, 2))
+		err = WRONG;
+	ibv_dereg_mr(there);
+out_here:
+	ibv_dereg_mr(here);
+	return err;
+}
+
+static int rdma(struct memory *m)
+{
+	char *far = other_side(m, 9);
+	struct host h[2];
+	const char *why;
+	int err;
+
+	if (!hosts_up(h, false, &why))
+		err = why ? LACKING : -EIO;
+	else
+		err = by_hosts(h, m, far);
+	hosts_down(h);
+	munmap(far, m->length);
+	return err;
+}
+#else
+static int rdma(struct memory *m)
+{
+	(void)m;
+	return LACKING;
+}
+#endif
+
+/* The device copies the begin of it to memory of one's own, and back. */
+static int by_device(struct memory *m, bool iommufd)
+{
+	char *far = other_side(m, 2);
+	const char *why;
+	struct edu e;
+	int err;
+
+	err = edu_open(&e, iommufd, &why);
+	if (err) {
+		err = why ? LACKING : err;
+		goto out;
+	}
+	err = dma_map(&e, IOVA, m->map, m->length, RW);
+	if (err)
+		goto out;
+	if (dma_map(&e, IOVA_TO, far, m->length, RW)) {
+		err = -EIO;
+		goto out_unmap;
+	}
+	if (!edu_copy(&e, IOVA, IOVA_TO) ||
+	    mismatch(far, EDU_PIECE, 1) != EDU_PIECE)
+		err = WRONG;
+	fill(far, EDU_PIECE, 3);
+	if (!edu_copy(&e, IOVA_TO, IOVA) ||
+	    mismatch(m->map, EDU_PIECE, 3) != EDU_PIECE)
+		err = WRONG;
+	dma_unmap(&e, IOVA_TO, m->length);
+out_unmap:
+	dma_unmap(&e, IOVA, m->length);
+out:
+	edu_close(&e);
+	munmap(far, m->length);
+	return err;
+}
+
+static int vfio_type1(struct memory *m)
+{
+	return by_device(m, false);
+}
+
+static int iommufd(struct memory *m)
+{
+	return by_device(m, true);
+}
+
+#ifdef __x86_64__
+/* A guest turns each bit of it over. */
+static int by_guest(struct memory *m)
+{
+	int kvm = kvm_open(), ret;
+	struct guest g;
+
+	if (kvm < 0)
+		return LACKING;
+	if (!guest_start(&g, kvm) ||
+	    slot_set(&g, SLOT_BUF, GUEST_BUF, 0, m->map, m->length))
+		return -EIO;
+	ret = guest_run(&g, INVERT, (__u32)(m->length / sizeof(__u32)));
+	for (size_t i = 0; i < m->length; i++)
+		m->map[i] = (char)~m->map[i];
+	if (ret == KVM_EXIT_HLT)
+		ret = is_pattern(m->map, m, 1) ? 0 : WRONG;
+	guest_stop(&g);
+	close(kvm);
+	return ret;
+}
+#else
+static int by_guest(struct memory *m)
+{
+	(void)m;
+	return LACKING;
+}
+#endif
+
 /* Make it: 0, -errno, or LACKING. */
 static int memory_get(struct memory *m, __u32 backing, __u32 flags)
 {
@@ -673,7 +819,7 @@ static int memory_get(struct memory *m, __u32 backing, __u32 flags)
 
 	switch (m->kind) {
 	case KUBUF:
-		m->fd = buf_create(backing, m->length, flags);
+		m->fd = buf_create(backing, m->mapped, flags);
 		break;
 	case MEMFD:
 	case UDMABUF:
@@ -699,16 +845,20 @@ static int memory_get(struct memory *m, __u32 backing, __u32 flags)
 	}
 	if (m->fd < 0)
 		return m->fd;
-	m->map = buf_map(m->fd, m->length, RW);
+	m->map = buf_map(m->fd, m->mapped, RW);
 	if (m->map == MAP_FAILED)
 		return error();
 	fill(m->map, m->length, 1);
+	/* By an entry of a PMD, where the kernel has such for files. */
+	if (m->mapped > m->length && !kernel_before(6, 17) &&
+	    smaps_kib(m->map, "FilePmdMapped") != (long)(m->mapped / KIB))
+		return -ENOTSUP;
 	return 0;
 }
 
 static void memory_put(struct memory *m)
 {
-	munmap(m->map, m->length);
+	munmap(m->map, m->mapped);
 	close(m->fd);
 	close(m->memfd);
 }
@@ -723,6 +873,7 @@ FIXTURE_VARIANT(accept)
 	KUBUF_VARIANT_FIELDS
 	enum memory_kind kind;
 	const char *name;
+	bool pmd;
 };
 
 FIXTURE_VARIANT_ADD(accept, pages)
@@ -744,6 +895,14 @@ FIXTURE_VARIANT_ADD(accept, huge)
 	.kind = KUBUF,
 	.name = "huge",
 	.backing = KUBUF_BACKING_HUGE,
+};
+
+FIXTURE_VARIANT_ADD(accept, huge_pmd)
+{
+	.kind = KUBUF,
+	.name = "huge_pmd",
+	.backing = KUBUF_BACKING_HUGE,
+	.pmd = true,
 };
 
 FIXTURE_VARIANT_ADD(accept, kmalloc)
@@ -798,6 +957,7 @@ FIXTURE_SETUP(accept)
 		.pfn = variant->pfn,
 		.memfd = -1,
 		.length = LENGTH,
+		.mapped = variant->pmd ? pmd_size() : LENGTH,
 	};
 	self->memory.err = memory_get(&self->memory, variant->backing,
 				      variant->flags);
@@ -912,6 +1072,31 @@ TEST_F(accept, ptrace)
 TEST_F(accept, proc_pid_mem)
 {
 	judge(_metadata, &self->memory, by_proc_mem, 0, 0);
+}
+
+TEST_F(accept, rdma)
+{
+	judge(_metadata, &self->memory, rdma, 0, -EFAULT);
+}
+
+/* It takes a frame number without a pin where the page is reserved. */
+TEST_F(accept, vfio_type1)
+{
+	judge(_metadata, &self->memory, vfio_type1, 0,
+	      variant->flags & KUBUF_CREATE_RESERVED ? 0 : -EFAULT);
+}
+
+TEST_F(accept, iommufd)
+{
+	judge(_metadata, &self->memory, iommufd, 0, -EFAULT);
+}
+
+/* Once it took pages with a reference of their own and reserved ones alone. */
+TEST_F(accept, kvm)
+{
+	judge(_metadata, &self->memory, by_guest, 0,
+	      variant->backing == KUBUF_BACKING_KMALLOC &&
+	      kernel_before(6, 13) ? -EFAULT : 0);
 }
 
 TEST_F(accept, shared_futex)

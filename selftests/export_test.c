@@ -3,6 +3,8 @@
  * A buffer as a dma-buf: what a process can do with it, and what a device is
  * told. The device is a module of these tests, or vgem.
  */
+#include <poll.h>
+
 #include <linux/dma-buf.h>
 #include <sys/uio.h>
 
@@ -10,6 +12,7 @@
 #include "kselftest_harness.h"
 #include "kubuf_map.h"
 #include "kubuf_module.h"
+#include "kubuf_vgem.h"
 
 #define NAME	"export-test"
 
@@ -332,6 +335,68 @@ TEST_F(export, outlives_the_file)
 	EXPECT_TRUE(matches_at(map + MIB, MIB, MIB, 1));
 	munmap(map, self->length);
 	EXPECT_FALSE(exists(id));
+}
+
+#define NO_VGEM	"this kernel has no vgem"
+
+/* What another driver imports and exports again is the same memory. */
+TEST_F(export, comes_back_from_vgem)
+{
+	int vgem = vgem_open(), fd;
+	__u32 handle;
+	char *map;
+
+	if (vgem < 0)
+		SKIP(return, NO_VGEM);
+	ASSERT_EQ(0, vgem_import(vgem, self->dmabuf, &handle));
+	fd = vgem_export(vgem, handle);
+	ASSERT_LE(0, fd);
+	map = buf_map(fd, self->length, RW);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_EQ(self->length, mismatch(map, self->length, 1));
+	fill(map, self->length, 2);
+	EXPECT_EQ(self->length, kernel_mismatch(self->fd, self->length, 2));
+	munmap(map, self->length);
+	close(fd);
+	close(vgem);
+}
+
+TEST_F(export, vgem_holds_the_buffer)
+{
+	const __u64 id = id_of(self->fd);
+	int vgem = vgem_open();
+	__u32 handle;
+
+	if (vgem < 0)
+		SKIP(return, NO_VGEM);
+	ASSERT_EQ(0, vgem_import(vgem, self->dmabuf, &handle));
+	close(self->fd);
+	close(self->dmabuf);
+	self->fd = -1;
+	self->dmabuf = -1;
+	EXPECT_TRUE(exists(id));
+	EXPECT_EQ(0, vgem_drop(vgem, handle));
+	EXPECT_FALSE(exists(id));
+	close(vgem);
+}
+
+/* Who polls waits for a driver that says it is writing. */
+TEST_F(export, poll_waits_for_vgem)
+{
+	struct pollfd p = { .fd = self->dmabuf, .events = POLLIN };
+	int vgem = vgem_open();
+	__u32 handle, fence;
+
+	if (vgem < 0)
+		SKIP(return, NO_VGEM);
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	ASSERT_EQ(0, vgem_import(vgem, self->dmabuf, &handle));
+	ASSERT_EQ(0, vgem_begin(vgem, handle, &fence));
+	EXPECT_EQ(0, poll(&p, 1, 50));
+	ASSERT_EQ(0, vgem_end(vgem, fence));
+	EXPECT_EQ(1, poll(&p, 1, 10000));
+	EXPECT_EQ(POLLIN, p.revents);
+	close(vgem);
 }
 
 TEST_F(export, holds_the_module)
