@@ -76,7 +76,8 @@ matrix:
 	+@scripts/matrix $(ROWS)
 
 accept:
-	+@scripts/accept $(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) $(CONFIG)
+	+@scripts/accept $(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) \
+		$(if $(filter-out file,$(origin CONFIG)),$(CONFIG),io)
 
 demo:
 	+@scripts/demo
