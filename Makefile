@@ -16,7 +16,8 @@
 #	make check		every static check
 #	make clean
 #
-# test, model, soak and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; model takes
+# test, model, soak and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; test takes
+# TESTS="map_test pin_test", the programs of selftests/ that are to run; model takes
 # OPS=, SEED= and, for its other options, MODEL= besides. What kbuild understands
 # (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
 
