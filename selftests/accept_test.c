@@ -808,6 +808,22 @@ static int by_guest(struct memory *m)
 }
 #endif
 
+/* Is it mapped by an entry of a PMD? */
+static int by_one_entry(struct memory *m)
+{
+	const long pages = (long)(m->mapped / page_size());
+	struct page_state *st = calloc((size_t)pages, sizeof(*st));
+	bool whole = st && page_states(m->fd, st, pages) == pages &&
+		     whole_pieces(st, pages);
+
+	free(st);
+	/* Without huge pages, or memory in one piece. */
+	if (!whole)
+		return LACKING;
+	return smaps_kib(m->map, "FilePmdMapped") == (long)(m->mapped / KIB) ?
+	       0 : -ENOTSUP;
+}
+
 /* Make it: 0, -errno, or LACKING. */
 static int memory_get(struct memory *m, __u32 backing, __u32 flags)
 {
@@ -849,11 +865,7 @@ static int memory_get(struct memory *m, __u32 backing, __u32 flags)
 	if (m->map == MAP_FAILED)
 		return error();
 	fill(m->map, m->length, 1);
-	/* By an entry of a PMD, where the kernel has such for files. */
-	if (m->mapped > m->length && !kernel_before(6, 17) &&
-	    smaps_kib(m->map, "FilePmdMapped") != (long)(m->mapped / KIB))
-		return -ENOTSUP;
-	return 0;
+	return m->mapped > m->length ? by_one_entry(m) : 0;
 }
 
 static void memory_put(struct memory *m)

@@ -66,11 +66,6 @@ static int advise(char *p, size_t length, int advice)
 	return madvise(p, length, advice) ? errno : 0;
 }
 
-static bool has_thp(void)
-{
-	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
-}
-
 /*
  * The pages go from the page table, not from the buffer. Frame numbers stay:
  * the core knows no page there to drop.
@@ -473,8 +468,7 @@ TEST_F(advice, move_pages)
 	other = node ? 0 : 1;
 	EXPECT_LE(0, syscall(SYS_move_pages, 0, 1, &at, &other, &status, 2));
 	/* Without huge pages the core takes a folio for one of several users. */
-	if (status == -EACCES && access("/sys/kernel/mm/transparent_hugepage",
-					F_OK))
+	if (status == -EACCES && !has_thp())
 		status = -EBUSY;
 	EXPECT_EQ(variant->pfn ? -EFAULT : -EBUSY, status);
 	EXPECT_EQ(pfn, pfn_of(self->p));

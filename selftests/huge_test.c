@@ -90,19 +90,6 @@ FIXTURE_TEARDOWN(huge)
 	close(self->fd);
 }
 
-/* Pieces that are whole in memory: a PMD entry can map each. */
-static bool whole_pieces(const struct page_state *st, long pages)
-{
-	const long piece = (long)(pmd_size() / page_size());
-
-	for (long i = 0; i < pages / piece * piece; i++) {
-		if (i % piece == 0 ? st[i].pfn % (unsigned long)piece != 0 :
-				     st[i].pfn != st[i - 1].pfn + 1)
-			return false;
-	}
-	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
-}
-
 /* What a mapping counts for: nothing, if the core knows no page in it. */
 static long rss(size_t length, bool pfn)
 {

@@ -123,6 +123,19 @@ static inline long page_states(int fd, struct page_state *st, long n)
 	return i;
 }
 
+/* Pieces that are whole in memory: a PMD entry can map each. */
+static inline bool whole_pieces(const struct page_state *st, long pages)
+{
+	const long piece = (long)(pmd_size() / page_size());
+
+	for (long i = 0; i < pages / piece * piece; i++) {
+		if (i % piece == 0 ? st[i].pfn % (unsigned long)piece != 0 :
+				     st[i].pfn != st[i - 1].pfn + 1)
+			return false;
+	}
+	return has_thp();
+}
+
 /*
  * Pages that the driver says are mapped, among N from INDEX on; the first and
  * the last of them by their index in the buffer. -1 if it says nothing.

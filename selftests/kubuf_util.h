@@ -320,6 +320,12 @@ static inline int parameter_set(const char *name, const char *value)
 	return n < 0 ? -err : 0;
 }
 
+/* Huge pages that come by themselves, or can be asked for. */
+static inline bool has_thp(void)
+{
+	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
 static inline long minor_faults(void)
 {
 	struct rusage ru;

@@ -587,7 +587,7 @@ void op_advise(struct worker *w, struct op *op)
 	say_pages(w, r, first, nr, a->name);
 	want = r->buf->kind->pfn ? a->pfn : a->page;
 	if ((a->advice == MADV_HUGEPAGE || a->advice == MADV_NOHUGEPAGE) &&
-	    access("/sys/kernel/mm/transparent_hugepage", F_OK))
+	    !has_thp())
 		want = -EINVAL;
 	if (!want && (r->prot & a->prot) != a->prot)
 		want = -EINVAL;
