@@ -8,10 +8,9 @@
 #include <linux/dma-buf.h>
 #include <sys/uio.h>
 
-#include "importer/kubuf_importer.h"
 #include "kselftest_harness.h"
+#include "kubuf_import.h"
 #include "kubuf_map.h"
-#include "kubuf_module.h"
 #include "kubuf_vgem.h"
 
 #define NAME	"export-test"
@@ -20,11 +19,6 @@
 #define LENGTH	(3 * MIB)
 
 #define RW	(PROT_READ | PROT_WRITE)
-
-/* enum dma_data_direction of the kernel. */
-#define BIDIRECTIONAL	0
-#define TO_DEVICE	1
-#define FROM_DEVICE	2
 
 static int export_part(int fd, __u32 flags, __u64 offset, __u64 length)
 {
@@ -483,37 +477,6 @@ FIXTURE_VARIANT(device)
 
 KUBUF_VARIANTS(device);
 
-static int importer_load(void)
-{
-	char *path = module_file(), *file, *importer = NULL;
-	int fd, ret;
-
-	if (!path)
-		return -ENOENT;
-	file = strrchr(path, '/');
-	if (asprintf(&importer, "%.*s/kubuf_importer.ko", (int)(file - path),
-		     path) < 0)
-		importer = NULL;
-	free(path);
-	fd = importer ? open(importer, O_RDONLY | O_CLOEXEC) : -1;
-	free(importer);
-	if (fd < 0)
-		return -ENOENT;
-	ret = syscall(__NR_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static int importer_open(void)
-{
-	int fd, err = importer_load();
-
-	if (err && err != -EEXIST)
-		return err;
-	fd = open("/dev/kubuf-importer", O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 FIXTURE_SETUP(device)
 {
 	self->length = LENGTH;
@@ -534,19 +497,7 @@ FIXTURE_TEARDOWN(device)
 	close(self->importer);
 	close(self->dmabuf);
 	close(self->fd);
-	syscall(__NR_delete_module, "kubuf_importer", O_NONBLOCK);
-}
-
-static int attach(int importer, struct importer_args *args, int dmabuf)
-{
-	args->fd = dmabuf;
-	return kioctl(importer, IMPORTER_ATTACH, args);
-}
-
-static int map_for(int importer, struct importer_args *args, __u32 direction)
-{
-	args->direction = direction;
-	return kioctl(importer, IMPORTER_MAP, args);
+	importer_unload();
 }
 
 /* The sum of all bytes of a pattern. */

@@ -14,8 +14,8 @@
 
 #include "kubuf_cgroup.h"
 #include "kubuf_fail.h"
+#include "kubuf_import.h"
 #include "kubuf_map.h"
-#include "kubuf_module.h"
 
 /*
  * The kernel stores to the rseq area of a thread whenever it has been preempted,
@@ -710,6 +710,57 @@ TEST_F_TIMEOUT(buffer, export, 600)
 	sweep(_metadata, &self->env, &export_call);
 	/* None of those that failed is taken for one to write to. */
 	EXPECT_EQ(0, kioctl(self->env.fd, KUBUF_SEAL, &s));
+}
+
+static struct importer_args importer_args;
+
+/* A dma-buf, and a device that has none yet. */
+static bool before_device(struct env *env)
+{
+	env->fds[0] = (int)call_export(env);
+	env->fds[1] = importer_open();
+	return env->fds[0] >= 0 && env->fds[1] >= 0;
+}
+
+static long call_device(struct env *env)
+{
+	int ret = attach(env->fds[1], &importer_args, env->fds[0]);
+
+	return ret ? ret : map_for(env->fds[1], &importer_args, BIDIRECTIONAL);
+}
+
+/* All of it was told to the device, or there is nothing to take back. */
+static bool after_device(struct env *env, long ret)
+{
+	int unmapped = kioctl(env->fds[1], IMPORTER_UNMAP, &importer_args);
+	__u64 told = 0;
+	bool good;
+
+	for (__u32 i = 0; !ret && i < importer_args.nr; i++)
+		told += importer_args.pieces[i].length;
+	if (!ret)
+		good = told == env->length && !unmapped;
+	else
+		/* It may be that only the answer could not be given. */
+		good = unmapped == -EINVAL || (ret == -EFAULT && !unmapped);
+	close(env->fds[1]);
+	close(env->fds[0]);
+	return good;
+}
+
+static const struct call device_call = {
+	.name = "dma_buf_attach, dma_buf_map_attachment",
+	.before = before_device,
+	.call = call_device,
+	.after = after_device,
+	.errors = { ENOMEM, EFAULT },
+};
+
+TEST_F_TIMEOUT(buffer, device, 600)
+{
+	ASSERT_EQ(0, importer_load());
+	sweep(_metadata, &self->env, &device_call);
+	importer_unload();
 }
 
 static bool before_pipe(struct env *env)

@@ -10,6 +10,7 @@
 #include "kselftest_harness.h"
 
 #include "kubuf_disk.h"
+#include "kubuf_import.h"
 #include "kubuf_map.h"
 #include "kubuf_task.h"
 
@@ -352,6 +353,39 @@ TEST_F(poison, direct_io)
 	EXPECT_EQ(-1, pwrite(disk, self->p + bad, self->ps, 0));
 	EXPECT_EQ((ssize_t)self->ps, pwrite(disk, self->p, self->ps, 0));
 	close(disk);
+}
+
+/* A device is told of none of it. */
+TEST_F(poison, device)
+{
+	struct kubuf_export e = { .size = sizeof(e) };
+	static struct importer_args args;
+	int importer, dmabuf;
+
+	if (self->why_not)
+		SKIP(return, "%s", self->why_not);
+	importer = importer_open();
+	ASSERT_LE(0, importer);
+	dmabuf = kioctl(self->fd, KUBUF_EXPORT, &e);
+	ASSERT_LE(0, dmabuf);
+	ASSERT_EQ(0, attach(importer, &args, dmabuf));
+	EXPECT_EQ(0, map_for(importer, &args, TO_DEVICE));
+	EXPECT_EQ(0, kioctl(importer, IMPORTER_UNMAP, &args));
+	ASSERT_TRUE(inject(self->pfn));
+	EXPECT_EQ(-EIO, map_for(importer, &args, TO_DEVICE));
+	/* Beside it there is memory still. */
+	close(importer);
+	close(dmabuf);
+	e.offset = (BAD + 1) * self->ps;
+	dmabuf = kioctl(self->fd, KUBUF_EXPORT, &e);
+	ASSERT_LE(0, dmabuf);
+	importer = importer_open();
+	ASSERT_LE(0, importer);
+	ASSERT_EQ(0, attach(importer, &args, dmabuf));
+	EXPECT_EQ(0, map_for(importer, &args, TO_DEVICE));
+	close(importer);
+	close(dmabuf);
+	importer_unload();
 }
 
 #define AGAIN	8
