@@ -110,6 +110,7 @@ enum per {
  * @no_buffer: @run makes its own
  * @no_anonymous: makes no sense without a file
  * @disk: needs one
+ * @if_named: only if it is asked for
  * @repeat: how often, in the long form; the least is taken
  */
 struct bench_case {
@@ -122,6 +123,7 @@ struct bench_case {
 	bool no_buffer;
 	bool no_anonymous;
 	bool disk;
+	bool if_named;
 	unsigned int repeat;
 };
 
