@@ -671,14 +671,21 @@ TEST_F_TIMEOUT(buffer, write, 600)
 	sweep(_metadata, &self->env, &write_call);
 }
 
-static long call_export(struct env *env)
+static long export_with(struct env *env, __u32 flags)
 {
-	struct kubuf_export e = {
-		.size = sizeof(e),
-		.flags = KUBUF_EXPORT_WRITE,
-	};
+	struct kubuf_export e = { .size = sizeof(e), .flags = flags };
 
 	return kioctl(env->fd, KUBUF_EXPORT, &e);
+}
+
+static long call_export(struct env *env)
+{
+	return export_with(env, KUBUF_EXPORT_WRITE);
+}
+
+static long call_export_to_read(struct env *env)
+{
+	return export_with(env, 0);
 }
 
 /* A dma-buf that is there is the buffer. */
@@ -689,7 +696,7 @@ static bool after_export(struct env *env, long ret)
 
 	if (ret < 0)
 		return true;
-	p = buf_map((int)ret, env->length, RW);
+	p = buf_map((int)ret, env->length, PROT_READ);
 	good = p != MAP_FAILED && mismatch(p, env->length, 1) == env->length;
 	munmap(p, env->length);
 	close((int)ret);
@@ -702,6 +709,18 @@ static const struct call export_call = {
 	.after = after_export,
 	.errors = { ENOMEM, EFAULT, ENFILE, EMFILE },
 };
+
+static const struct call export_to_read_call = {
+	.name = "KUBUF_EXPORT, read-only",
+	.call = call_export_to_read,
+	.after = after_export,
+	.errors = { ENOMEM, EFAULT, ENFILE, EMFILE },
+};
+
+TEST_F_TIMEOUT(buffer, export_to_read, 600)
+{
+	sweep(_metadata, &self->env, &export_to_read_call);
+}
 
 TEST_F_TIMEOUT(buffer, export, 600)
 {
