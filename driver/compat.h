@@ -24,6 +24,46 @@
 #define dma_buf_vunmap_unlocked dma_buf_vunmap
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+/*
+ * The core wants a page of a large folio that has an owner to be locked when it
+ * is mapped. Return: how many pages in the row are of that folio, or are not of
+ * a large one; all, if the caller knows them to be @alike.
+ */
+static inline unsigned long lock_row(struct page **row, unsigned long nr,
+				     bool alike)
+{
+	struct folio *folio = page_folio(row[0]), *next;
+	unsigned long i;
+
+	for (i = alike ? nr : 1; i < nr; i++) {
+		next = page_folio(row[i]);
+		if (next != folio &&
+		    (folio_test_large(folio) || folio_test_large(next)))
+			break;
+	}
+	if (folio_test_large(folio))
+		folio_lock(folio);
+	return i;
+}
+
+static inline void unlock_row(struct page **row)
+{
+	if (folio_test_large(page_folio(row[0])))
+		folio_unlock(page_folio(row[0]));
+}
+#else
+static inline unsigned long lock_row(struct page **row, unsigned long nr,
+				     bool alike)
+{
+	return nr;
+}
+
+static inline void unlock_row(struct page **row)
+{
+}
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define mnt_idmap user_namespace
 #endif

@@ -153,12 +153,13 @@ static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
 		sound = adopt_row(row, n, mapping);
 		if (!sound)
 			break;
-		left = sound;
+		/* Pages of one array are one folio, or single all of them. */
+		n = lock_row(row, sound, row != copy);
+		left = n;
 		err = vm_insert_pages(vmf->vma, vmf->address + done * PAGE_SIZE,
 				      row, &left);
-		done += sound - left;
-		if (sound < n)
-			break;
+		unlock_row(row);
+		done += n - left;
 	}
 	/* The faulting page is there, or another fault was first. */
 	if (done || !err || err == -EBUSY)
