@@ -28,15 +28,15 @@
 /*
  * The core wants a page of a large folio that has an owner to be locked when it
  * is mapped. Return: how many pages in the row are of that folio, or are not of
- * a large one; all, if the caller knows them to be @alike.
+ * a large one; all, if the caller knows them to be @single ones.
  */
 static inline unsigned long lock_row(struct page **row, unsigned long nr,
-				     bool alike)
+				     bool single)
 {
 	struct folio *folio = page_folio(row[0]), *next;
 	unsigned long i;
 
-	for (i = alike ? nr : 1; i < nr; i++) {
+	for (i = single ? nr : 1; i < nr; i++) {
 		next = page_folio(row[i]);
 		if (next != folio &&
 		    (folio_test_large(folio) || folio_test_large(next)))
@@ -54,7 +54,7 @@ static inline void unlock_row(struct page **row)
 }
 #else
 static inline unsigned long lock_row(struct page **row, unsigned long nr,
-				     bool alike)
+				     bool single)
 {
 	return nr;
 }

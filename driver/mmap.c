@@ -153,7 +153,7 @@ static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
 		sound = adopt_row(row, n, mapping);
 		if (!sound)
 			break;
-		/* Pages of one array are one folio, or single all of them. */
+		/* The pages of an array are single ones, all of them. */
 		n = lock_row(row, sound, row != copy);
 		left = n;
 		err = vm_insert_pages(vmf->vma, vmf->address + done * PAGE_SIZE,

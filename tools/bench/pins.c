@@ -32,6 +32,28 @@ static char *map_touched(const struct buffer *buf, size_t size,
 	return p;
 }
 
+/* The same, and a ring to register it with; no ring either if that fails. */
+static char *map_with_ring(const struct buffer *buf, size_t size,
+			   struct io_uring *ring, struct sample *s)
+{
+	char *p;
+
+	s->cost = io_uring_queue_init(4, ring, 0);
+	if (s->cost)
+		return NULL;
+	p = map_touched(buf, size, s);
+	if (!p)
+		io_uring_queue_exit(ring);
+	return p;
+}
+
+static void unmap_with_ring(const struct buffer *buf, char *p,
+			    struct io_uring *ring)
+{
+	buffer_unmap(buf, p);
+	io_uring_queue_exit(ring);
+}
+
 /**
  * run_register() - register it as a fixed buffer of io_uring, and undo that
  * @buf: the buffer
@@ -41,30 +63,19 @@ static char *map_touched(const struct buffer *buf, size_t size,
 void run_register(const struct buffer *buf, size_t size, struct sample *s)
 {
 	struct io_uring ring;
-	struct iovec iov;
+	char *p = map_with_ring(buf, size, &ring, s);
+	struct iovec iov = { p, size };
 	__u64 start;
-	char *p;
 	int ret;
 
-	ret = io_uring_queue_init(4, &ring, 0);
-	if (ret) {
-		s->cost = ret;
-		return;
-	}
-	p = map_touched(buf, size, s);
 	if (!p)
-		goto out_ring;
-	iov = (struct iovec){ p, size };
-
+		return;
 	start = now();
 	ret = io_uring_register_buffers(&ring, &iov, 1);
 	if (!ret)
 		ret = io_uring_unregister_buffers(&ring);
 	s->cost = ret ?: (__s64)(now() - start);
-
-	buffer_unmap(buf, p);
-out_ring:
-	io_uring_queue_exit(&ring);
+	unmap_with_ring(buf, p, &ring);
 }
 
 /* All of it through a pipe that holds a piece; 0 or a negative errno. */
@@ -215,25 +226,13 @@ static ssize_t by_ring(struct io_uring *ring, bool write, char *p, off_t off)
 void run_disk_fixed(const struct buffer *buf, size_t size, struct sample *s)
 {
 	struct io_uring ring;
-	struct iovec iov;
-	char *p;
-	int ret;
+	char *p = map_with_ring(buf, size, &ring, s);
+	struct iovec iov = { p, size };
 
-	ret = io_uring_queue_init(4, &ring, 0);
-	if (ret) {
-		s->cost = ret;
-		return;
-	}
-	p = map_touched(buf, size, s);
 	if (!p)
-		goto out_ring;
-	iov = (struct iovec){ p, size };
-	ret = io_uring_register_buffers(&ring, &iov, 1);
-	if (ret)
-		s->cost = ret;
-	else
+		return;
+	s->cost = io_uring_register_buffers(&ring, &iov, 1);
+	if (!s->cost)
 		run_pieces(by_ring, &ring, p, buf, size, s);
-	buffer_unmap(buf, p);
-out_ring:
-	io_uring_queue_exit(&ring);
+	unmap_with_ring(buf, p, &ring);
 }
