@@ -68,6 +68,17 @@ static void put_writer(struct kubuf *buf)
 	mutex_unlock(&buf->file_lock);
 }
 
+static bool is_sound(const struct part *part)
+{
+	const struct kubuf *buf = kubuf_of(part->file);
+	unsigned long i;
+
+	for (i = 0; i < part->nr; i++)
+		if (PageHWPoison(kubuf_page(buf, part->start + i)))
+			return false;
+	return true;
+}
+
 /* The pages in a row, to be freed with kvfree(). */
 static struct page **make_row(const struct part *part)
 {
@@ -77,15 +88,8 @@ static struct page **make_row(const struct part *part)
 
 	/* For a terabyte the core would warn of the size. */
 	row = kvmalloc_array(part->nr, sizeof(*row), GFP_KERNEL | __GFP_NOWARN);
-	if (!row)
-		return ERR_PTR(-ENOMEM);
-	for (i = 0; i < part->nr; i++) {
+	for (i = 0; row && i < part->nr; i++)
 		row[i] = kubuf_page(buf, part->start + i);
-		if (PageHWPoison(row[i])) {
-			kvfree(row);
-			return ERR_PTR(-EIO);
-		}
-	}
 	return row;
 }
 
@@ -130,12 +134,14 @@ static struct sg_table *part_map(struct dma_buf_attachment *attachment,
 
 	if (dir != DMA_TO_DEVICE && !part->writable)
 		return ERR_PTR(-EPERM);
+	if (!is_sound(part))
+		return ERR_PTR(-EIO);
 	sgt = kzalloc_obj(*sgt, GFP_KERNEL);
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
+	err = -ENOMEM;
 	row = make_row(part);
-	err = PTR_ERR_OR_ZERO(row);
-	if (err)
+	if (!row)
 		goto err_free;
 	err = sg_alloc_table_from_pages(sgt, row, part->nr, 0,
 					part->nr << PAGE_SHIFT, GFP_KERNEL);
@@ -202,8 +208,9 @@ static int part_end_cpu_access(struct dma_buf *dmabuf,
 }
 
 /*
- * The range and the mode have been checked. The VMA keeps the file of the dma-buf: through
- * that of the buffer, remap_file_pages() would lead out of the part.
+ * The range and the mode have been checked. The VMA keeps the file of the
+ * dma-buf: through that of the buffer, remap_file_pages() would lead out of the
+ * part.
  */
 static int part_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -220,13 +227,17 @@ static int part_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	struct page **row;
 	void *kaddr;
 
+	if (!is_sound(part))
+		return -EIO;
+	if (buf->kaddr) {
+		iosys_map_set_vaddr(map,
+				    buf->kaddr + (part->start << PAGE_SHIFT));
+		return 0;
+	}
 	row = make_row(part);
-	if (IS_ERR(row))
-		return PTR_ERR(row);
-	if (buf->kaddr)
-		kaddr = buf->kaddr + (part->start << PAGE_SHIFT);
-	else
-		kaddr = vmap(row, part->nr, VM_MAP, PAGE_KERNEL);
+	if (!row)
+		return -ENOMEM;
+	kaddr = vmap(row, part->nr, VM_MAP, PAGE_KERNEL);
 	kvfree(row);
 	if (!kaddr)
 		return -ENOMEM;
