@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/kmemleak.h>
 #include <linux/log2.h>
@@ -116,12 +117,17 @@ static void free_kmalloc(struct kubuf *buf)
 		kfree(buf->kaddr);
 }
 
-/*
- * What a folio that is going to belong to an inode must have before: its place,
- * and the mark of one that was written to, as the core gives its locks up for
- * one that becomes so.
+/**
+ * kubuf_init_folio() - prepare a folio for belonging to an inode
+ * @folio: the folio
+ * @index: its place in the buffer, in pages
+ *
+ * Gives it its place, and the mark of one that was written to, as the core gives
+ * its locks up for one that becomes so.
+ *
+ * Context: any.
  */
-static void init_folio(struct folio *folio, unsigned long index)
+void kubuf_init_folio(struct folio *folio, unsigned long index)
 {
 	folio->index = index;
 	folio_set_dirty(folio);
@@ -133,7 +139,7 @@ static struct folio *alloc_folio(struct kubuf *buf, gfp_t gfp,
 	struct folio *folio = __folio_alloc_node(gfp, order, buf->node);
 
 	if (folio)
-		init_folio(folio, index);
+		kubuf_init_folio(folio, index);
 	return folio;
 }
 
@@ -174,7 +180,7 @@ static int alloc_split(struct kubuf *buf, gfp_t gfp, unsigned int order)
 	split_page(page, order);
 	for (i = 0; i < buf->nr_pages; i++) {
 		buf->pages[i] = page + i;
-		init_folio(page_folio(page + i), i);
+		kubuf_init_folio(page_folio(page + i), i);
 	}
 	for (; i < 1UL << order; i++)
 		put_page(page + i);
@@ -236,7 +242,7 @@ static int alloc_vmalloc(struct kubuf *buf, gfp_t gfp)
 		if (!got)
 			goto err_pages;
 		for (i = done; i < done + got; i++)
-			init_folio(page_folio(pages[i]), i);
+			kubuf_init_folio(page_folio(pages[i]), i);
 		done += got;
 	}
 
@@ -376,8 +382,9 @@ int kubuf_backing_alloc(struct kubuf *buf, gfp_t gfp)
 		return alloc_vmalloc(buf, gfp);
 	case KUBUF_BACKING_HUGE:
 		return alloc_huge(buf, gfp);
+	default:
+		return -EINVAL;
 	}
-	return -EINVAL;
 }
 
 /**
@@ -402,6 +409,10 @@ void kubuf_backing_free(struct kubuf *buf)
 		break;
 	case KUBUF_BACKING_HUGE:
 		free_huge(buf);
+		break;
+	case KUBUF_BACKING_WRAPPED:
+		/* The memory itself is its driver's. */
+		kubuf_unwrap_memory(buf);
 		break;
 	}
 }
@@ -442,3 +453,4 @@ void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len)
 			*len = sound;
 	return *len ? kaddr : NULL;
 }
+EXPORT_SYMBOL_GPL(kubuf_kaddr);

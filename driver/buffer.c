@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
+#include <linux/export.h>
 #include <linux/nodemask.h>
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
@@ -25,6 +26,7 @@ static const char * const backing_names[] = {
 	[KUBUF_BACKING_PAGES] = "pages",
 	[KUBUF_BACKING_VMALLOC] = "vmalloc",
 	[KUBUF_BACKING_HUGE] = "huge",
+	[KUBUF_BACKING_WRAPPED] = "wrapped",
 };
 
 /**
@@ -49,8 +51,8 @@ const char *kubuf_backing_name(enum kubuf_backing backing)
  */
 int kubuf_backing_parse(const char *name, u32 *backing)
 {
-	int ret = match_string(backing_names + 1, ARRAY_SIZE(backing_names) - 1,
-			       name);
+	/* None of them can be wrapped memory. */
+	int ret = match_string(backing_names + 1, KUBUF_BACKING_HUGE, name);
 
 	if (ret < 0)
 		return -EINVAL;
@@ -167,6 +169,29 @@ static int check_args(const struct kubuf_create *args)
 	return 0;
 }
 
+/* One without memory. */
+static struct kubuf *new_buffer(unsigned long nr_pages,
+				enum kubuf_backing backing)
+{
+	static atomic64_t last_id;
+	struct kubuf *buf = kzalloc_obj(*buf, GFP_KERNEL_ACCOUNT);
+
+	if (!buf)
+		return NULL;
+	kref_init(&buf->ref);
+	mutex_init(&buf->map_lock);
+	mutex_init(&buf->file_lock);
+	init_waitqueue_head(&buf->wait);
+	spin_lock_init(&buf->notify_lock);
+	INIT_LIST_HEAD(&buf->watchers);
+	INIT_LIST_HEAD(&buf->names);
+	buf->id = atomic64_inc_return(&last_id);
+	buf->nr_pages = nr_pages;
+	buf->backing = backing;
+	buf->node = numa_mem_id();
+	return buf;
+}
+
 /**
  * kubuf_alloc() - make a buffer
  * @args: what to make; from user space, unchecked
@@ -188,7 +213,6 @@ static int check_args(const struct kubuf_create *args)
  */
 struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user)
 {
-	static atomic64_t last_id;
 	struct kubuf *buf;
 	int err;
 
@@ -206,24 +230,14 @@ struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user)
 	    (u64)kubuf_backing_max(args->backing) << PAGE_SHIFT)
 		return ERR_PTR(-EFBIG);
 
-	buf = kzalloc_obj(*buf, GFP_KERNEL_ACCOUNT);
+	buf = new_buffer(PAGE_ALIGN(args->length) >> PAGE_SHIFT, args->backing);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
 
-	kref_init(&buf->ref);
-	mutex_init(&buf->map_lock);
-	mutex_init(&buf->file_lock);
-	init_waitqueue_head(&buf->wait);
-	spin_lock_init(&buf->notify_lock);
-	INIT_LIST_HEAD(&buf->watchers);
-	INIT_LIST_HEAD(&buf->names);
-	buf->id = atomic64_inc_return(&last_id);
-	buf->nr_pages = PAGE_ALIGN(args->length) >> PAGE_SHIFT;
-	buf->backing = args->backing;
 	buf->reserved = args->flags & KUBUF_CREATE_RESERVED;
 	buf->pfn_path = buf->reserved || buf->backing == KUBUF_BACKING_KMALLOC;
-	buf->node = args->flags & KUBUF_CREATE_NODE ? args->node :
-						      numa_mem_id();
+	if (args->flags & KUBUF_CREATE_NODE)
+		buf->node = args->node;
 	if (args->flags & KUBUF_CREATE_NAMED) {
 		strscpy(buf->name, args->name, sizeof(buf->name));
 		buf->mode = args->mode ?: 0600;
@@ -245,6 +259,61 @@ err_free:
 	return ERR_PTR(err);
 }
 
+/* See kubuf_create(). */
+struct kubuf *__kubuf_create(size_t length, enum kubuf_backing backing,
+			     unsigned int flags, int node,
+			     struct module *owner)
+{
+	struct kubuf_create args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.length = length,
+		.backing = backing,
+	};
+	struct kubuf *buf;
+
+	if (flags & ~KUBUF_CREATE_RESERVED)
+		return ERR_PTR(-EINVAL);
+	if (node != NUMA_NO_NODE) {
+		args.flags |= KUBUF_CREATE_NODE;
+		args.node = node;
+	}
+	buf = kubuf_alloc(&args, false);
+	if (!IS_ERR(buf)) {
+		buf->of_driver = true;
+		buf->owner = owner;
+	}
+	return buf;
+}
+EXPORT_SYMBOL_GPL(__kubuf_create);
+
+/* See kubuf_wrap(). */
+struct kubuf *__kubuf_wrap(const struct kubuf_wrap *wrap, struct module *owner)
+{
+	struct kubuf *buf;
+	int err;
+
+	if (!wrap->length || !PAGE_ALIGNED(wrap->length))
+		return ERR_PTR(-EINVAL);
+	buf = new_buffer(wrap->length >> PAGE_SHIFT, KUBUF_BACKING_WRAPPED);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+
+	buf->of_driver = true;
+	buf->owner = owner;
+	buf->pfn_path = wrap->pfn_path;
+	err = kubuf_wrap_memory(buf, wrap);
+	if (err) {
+		kfree(buf);
+		return ERR_PTR(err);
+	}
+	buf->release = wrap->release;
+	buf->release_data = wrap->data;
+	kubuf_debugfs_add(buf);
+	return buf;
+}
+EXPORT_SYMBOL_GPL(__kubuf_wrap);
+
 static void release(struct kref *ref)
 {
 	struct kubuf *buf = container_of(ref, struct kubuf, ref);
@@ -253,6 +322,8 @@ static void release(struct kref *ref)
 	kubuf_debugfs_remove(buf);
 	kubuf_backing_free(buf);
 	uncharge(buf);
+	if (buf->release)
+		buf->release(buf->release_data);
 	kfree(buf);
 }
 
@@ -268,18 +339,6 @@ void kubuf_get(struct kubuf *buf)
 }
 
 /**
- * kubuf_tryget() - take a reference, if the buffer is not about to go
- * @buf: buffer that something keeps from being freed meanwhile
- *
- * Context: any.
- * Return: whether there is a reference.
- */
-bool kubuf_tryget(struct kubuf *buf)
-{
-	return kref_get_unless_zero(&buf->ref);
-}
-
-/**
  * kubuf_put() - give a reference back; the last one frees the buffer
  * @buf: the buffer
  *
@@ -289,6 +348,20 @@ void kubuf_put(struct kubuf *buf)
 {
 	kref_put(&buf->ref, release);
 }
+EXPORT_SYMBOL_GPL(kubuf_put);
+
+/**
+ * kubuf_length() - the size of a buffer
+ * @buf: the buffer
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+size_t kubuf_length(const struct kubuf *buf)
+{
+	return kubuf_size(buf);
+}
+EXPORT_SYMBOL_GPL(kubuf_length);
 
 /**
  * kubuf_fill_info() - describe a buffer

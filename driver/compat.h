@@ -238,6 +238,11 @@ static inline int copy_struct_to_user(void __user *dst, size_t usize,
 #define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+/* A large kmalloc() gives pages as others do. */
+#define PageLargeKmalloc(page) false
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #define vfs_mmap call_mmap
 #endif

@@ -8,6 +8,7 @@
  * carries the size. The inode of the node is of no use for that: its size is 0,
  * and whether pages can be pinned would depend on the file system it lies in.
  */
+#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
@@ -158,15 +159,27 @@ static void put_inode(struct kubuf *buf)
 	}
 }
 
+/* What a file has of a buffer: the last goes before the driver's module can. */
+static void put_buffer(struct kubuf *buf)
+{
+	struct module *owner = buf->owner;
+
+	kubuf_put(buf);
+	module_put(owner);
+}
+
 /* Count a file that comes by way of the inode, if there still is a buffer. */
 static struct kubuf *get_by_inode(struct inode *inode)
 {
 	struct kubuf *buf;
 
+	/* Up to here there is a file, which holds the driver's module. */
 	spin_lock(&inode->i_lock);
 	buf = inode->i_private;
-	if (buf && !kubuf_tryget(buf))
+	if (buf && !try_module_get(buf->owner))
 		buf = NULL;
+	if (buf)
+		kubuf_get(buf);
 	spin_unlock(&inode->i_lock);
 	if (!buf)
 		return ERR_PTR(-ENXIO);
@@ -178,7 +191,7 @@ static struct kubuf *get_by_inode(struct inode *inode)
 		return buf;
 	}
 	mutex_unlock(&buf->file_lock);
-	kubuf_put(buf);
+	put_buffer(buf);
 	return ERR_PTR(-ENXIO);
 }
 
@@ -213,10 +226,13 @@ static int kubuf_open(struct inode *inode, struct file *file)
 	if (misc) {
 		/* misc_mtx keeps the node, and the node keeps the buffer. */
 		buf = container_of(misc, struct kubuf, misc);
-		err = get_inode(buf);
-		if (err)
+		err = -ENODEV;
+		if (!try_module_get(buf->owner))
 			goto err_free;
 		kubuf_get(buf);
+		err = get_inode(buf);
+		if (err)
+			goto err_buffer;
 	} else {
 		buf = get_by_inode(inode);
 		err = PTR_ERR_OR_ZERO(buf);
@@ -226,6 +242,8 @@ static int kubuf_open(struct inode *inode, struct file *file)
 	init_file(file, buf, kfile);
 	return 0;
 
+err_buffer:
+	put_buffer(buf);
 err_free:
 	kfree(kfile);
 	return err;
@@ -239,7 +257,7 @@ static int kubuf_release(struct inode *inode, struct file *file)
 	kubuf_clear_eventfd(kfile);
 	kfree(kfile);
 	put_inode(buf);
-	kubuf_put(buf);
+	put_buffer(buf);
 	return 0;
 }
 
@@ -247,7 +265,8 @@ static int kubuf_release(struct inode *inode, struct file *file)
  * kubuf_file_create() - make a file for a buffer
  * @buf: buffer of which the caller has a reference
  *
- * The file takes a reference of its own, and one to the module.
+ * The file takes a reference of its own, and one to the module, and to that of
+ * the driver, which can't be unloaded while it calls this.
  *
  * Context: process context; sleeps.
  * Return: the file, or
@@ -263,9 +282,11 @@ struct file *kubuf_file_create(struct kubuf *buf)
 	kfile = kzalloc_obj(*kfile, GFP_KERNEL_ACCOUNT);
 	if (!kfile)
 		return ERR_PTR(-ENOMEM);
+	kubuf_get(buf);
+	__module_get(buf->owner);
 	err = get_inode(buf);
 	if (err)
-		goto err_free;
+		goto err_buffer;
 
 	/* The file gives back one reference to the inode and to the module. */
 	ihold(buf->inode);
@@ -277,7 +298,6 @@ struct file *kubuf_file_create(struct kubuf *buf)
 		goto err_inode;
 	}
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
-	kubuf_get(buf);
 	init_file(file, buf, kfile);
 	return file;
 
@@ -285,7 +305,8 @@ err_inode:
 	module_put(THIS_MODULE);
 	iput(buf->inode);
 	put_inode(buf);
-err_free:
+err_buffer:
+	put_buffer(buf);
 	kfree(kfile);
 	return ERR_PTR(err);
 }

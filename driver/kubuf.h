@@ -5,11 +5,14 @@
  * Ownership
  *
  *   VMA --> file --> struct kubuf --> pages
- *                |-> module
+ *                |-> module, and that of the driver who made the buffer
  *   node (struct miscdevice) --> struct kubuf
+ *   driver --> struct kubuf
  *
  * A file holds one reference to its buffer, and so does the node while it is
- * there. A VMA holds its file, so nothing that a fault reads can go away under
+ * there. A buffer does not hold the module of its driver, or that could never
+ * be unloaded: the driver puts its buffers before it goes, and the files, which
+ * hold it, are all that could outlive that. A VMA holds its file, so nothing that a fault reads can go away under
  * it. A pin (GUP) holds a page and nothing else: it can outlive all of these.
  *
  * Locking
@@ -46,7 +49,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
-#include <uapi/linux/kubuf.h>
+#include <linux/kubuf.h>
 
 #include "compat.h"
 
@@ -79,14 +82,18 @@ enum kubuf_state {
  * struct kubuf - one buffer
  * @nr_pages: its size, in pages
  * @backing: how its pages were allocated
+ * @of_driver: a driver made it, and takes its node away
  * @reserved: PG_reserved is set on its pages while they are mapped
  * @pfn_path: mapped by frame number; else as refcounted pages
  * @pages: its pages, if they are single ones; else %NULL
  * @chunks: its pieces, if it is huge; else %NULL
  * @head: its first page, if neither
- * @kaddr: the kernel's address of the whole buffer; %NULL for a huge one,
- *	whose pieces are not neighbours
+ * @kaddr: the kernel's address of the whole buffer; %NULL for a huge one, and for
+ *	wrapped pages, which are not neighbours
  * @id: number of the buffer, never given twice
+ * @owner: module of the driver who made it, or %NULL
+ * @release: what to call when the memory is no longer used, if it is a driver's
+ * @release_data: for @release
  * @node: NUMA node of its memory, as far as there was room
  * @nr_charged: pages that it was charged with
  * @cred: of the user whose RLIMIT_MEMLOCK was charged, or %NULL
@@ -117,6 +124,7 @@ enum kubuf_state {
 struct kubuf {
 	unsigned long nr_pages;
 	enum kubuf_backing backing;
+	bool of_driver;
 	bool reserved;
 	bool pfn_path;
 	struct page **pages;
@@ -125,6 +133,9 @@ struct kubuf {
 	void *kaddr;
 
 	u64 id;
+	struct module *owner;
+	void (*release)(void *data);
+	void *release_data;
 	int node;
 	unsigned long nr_charged;
 	const struct cred *cred;
@@ -211,15 +222,17 @@ unsigned long kubuf_backing_cost(const struct kubuf *buf);
 int kubuf_backing_alloc(struct kubuf *buf, gfp_t gfp);
 void kubuf_backing_free(struct kubuf *buf);
 bool kubuf_has_poison(struct page *page, unsigned long nr);
-void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len);
+void kubuf_init_folio(struct folio *folio, unsigned long index);
+
+/* wrap.c */
+int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_wrap *wrap);
+void kubuf_unwrap_memory(struct kubuf *buf);
 
 /* buffer.c */
 extern unsigned long kubuf_limit_mb;
 int kubuf_check_name(const char *name);
 struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user);
-bool kubuf_tryget(struct kubuf *buf);
 void kubuf_get(struct kubuf *buf);
-void kubuf_put(struct kubuf *buf);
 void kubuf_fill_info(struct kubuf *buf, struct kubuf_info *info);
 const char *kubuf_backing_name(enum kubuf_backing backing);
 int kubuf_backing_parse(const char *name, u32 *backing);
@@ -234,7 +247,6 @@ void kubuf_fs_put(void);
 struct file *kubuf_file_create(struct kubuf *buf);
 
 /* notify.c */
-void kubuf_notify(struct kubuf *buf);
 __poll_t kubuf_poll(struct file *file, poll_table *wait);
 int kubuf_set_eventfd(struct kubuf_file *kfile, int fd);
 void kubuf_clear_eventfd(struct kubuf_file *kfile);

@@ -114,22 +114,87 @@ static void unregister_node(struct kubuf *buf)
 	kubuf_put(buf);
 }
 
-/* Take a live buffer out of reach of all others who would destroy it. */
-static struct kubuf *claim_name(const char *name)
+/* Take a live buffer out of reach of all others who would take its node away. */
+static bool claim(struct kubuf *buf)
 {
-	struct kubuf *buf;
+	lockdep_assert_held(&names_lock);
+
+	if (buf->state != KUBUF_LIVE)
+		return false;
+	WRITE_ONCE(buf->state, KUBUF_DYING);
+	nr_live--;
+	return true;
+}
+
+/**
+ * kubuf_register() - give a driver's buffer a node
+ * @buf: the buffer, of kubuf_create() or kubuf_wrap()
+ * @name: the node is /dev/kubuf/NAME
+ * @mode: permission bits of the node, at most 0666; 0 is 0600
+ *
+ * A buffer has a node once in its life. It is for its driver to take it away:
+ * KUBUF_DESTROY does not.
+ *
+ * Context: process context; sleeps. Not in a file operation that the misc
+ * device of the driver's own calls, as there misc_mtx is held.
+ * Return: 0, or
+ * * %-EINVAL: no name for a node, or @mode has other bits
+ * * %-ENAMETOOLONG: KUBUF_NAME_SIZE bytes or more
+ * * %-EEXIST: the name is taken
+ * * %-EBUSY: the buffer has, or had, a node
+ * * %-ENOMEM: no memory
+ */
+int kubuf_register(struct kubuf *buf, const char *name, umode_t mode)
+{
+	int err = kubuf_check_name(name);
+
+	if (err)
+		return err;
+	if (mode & ~0666)
+		return -EINVAL;
+	if (buf->name[0])
+		return -EBUSY;
+	strscpy(buf->name, name, sizeof(buf->name));
+	buf->mode = mode ?: 0600;
+
+	err = reserve_name(buf);
+	if (err)
+		goto err_unnamed;
+	kubuf_get(buf);
+	err = register_node(buf);
+	if (err)
+		goto err_name;
+	return 0;
+
+err_name:
+	kubuf_put(buf);
+	release_name(buf);
+err_unnamed:
+	buf->name[0] = '\0';
+	return err;
+}
+EXPORT_SYMBOL_GPL(kubuf_register);
+
+/**
+ * kubuf_unregister() - take the node of a driver's buffer away
+ * @buf: the buffer; if it has no node, nothing is done
+ *
+ * Files that are open, and mappings, stay. No other can be opened when this
+ * returns, and the name is free.
+ *
+ * Context: process context; sleeps.
+ */
+void kubuf_unregister(struct kubuf *buf)
+{
+	bool claimed;
 
 	mutex_lock(&names_lock);
-	buf = find_name(name);
-	if (buf && buf->state == KUBUF_LIVE) {
-		WRITE_ONCE(buf->state, KUBUF_DYING);
-		nr_live--;
-	} else {
-		buf = NULL;
-	}
+	claimed = claim(buf);
 	mutex_unlock(&names_lock);
-	return buf;
+	if (claimed)
+		unregister_node(buf);
 }
+EXPORT_SYMBOL_GPL(kubuf_unregister);
 
 /**
  * kubuf_copy_args() - copy the argument of an ioctl from user space
@@ -234,11 +299,16 @@ static int ioctl_destroy(void __user *uarg)
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 
-	buf = claim_name(args.name);
-	if (!buf)
-		return -ENOENT;
-	unregister_node(buf);
-	return 0;
+	mutex_lock(&names_lock);
+	buf = find_name(args.name);
+	if (buf && buf->of_driver)
+		err = -EBUSY;
+	else if (!buf || !claim(buf))
+		err = -ENOENT;
+	mutex_unlock(&names_lock);
+	if (!err)
+		unregister_node(buf);
+	return err;
 }
 
 /* Describe at most as many buffers as there is room for. */

@@ -9,6 +9,8 @@
  * (kmalloc), and for reserved pages.
  */
 #include <linux/capability.h>
+#include <linux/export.h>
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
@@ -529,3 +531,32 @@ int kubuf_mmap_prepare(struct vm_area_desc *desc)
 	desc->private_data = buf;
 	return 0;
 }
+
+/**
+ * kubuf_mmap() - map a buffer through a driver's own node
+ * @buf: the buffer
+ * @vma: what the driver's mmap() was given
+ *
+ * For file_operations.mmap. The mapping then belongs to a file of the buffer,
+ * and no longer to the driver's.
+ *
+ * Context: in mmap(), under mmap_lock.
+ * Return: 0, or
+ * * %-EINVAL: reaches past the end of the buffer, or private on the PFN path
+ * * %-EPERM: executable, a reserved buffer without CAP_SYS_RAWIO, or shared and
+ *   writable though the buffer is sealed
+ * * %-ENFILE: too many files in the system
+ * * %-ENOMEM: no memory
+ */
+int kubuf_mmap(struct kubuf *buf, struct vm_area_struct *vma)
+{
+	struct file *file = kubuf_file_create(buf);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	/* It has a reference of its own. */
+	vma_set_file(vma, file);
+	fput(file);
+	return vfs_mmap(file, vma);
+}
+EXPORT_SYMBOL_GPL(kubuf_mmap);

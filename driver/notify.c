@@ -5,6 +5,7 @@
  */
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/export.h>
 
 #include "kubuf.h"
 
@@ -31,6 +32,7 @@ void kubuf_notify(struct kubuf *buf)
 
 	wake_up_interruptible_poll(&buf->wait, EPOLLPRI);
 }
+EXPORT_SYMBOL_GPL(kubuf_notify);
 
 /**
  * kubuf_poll() - what can be done with a file without waiting

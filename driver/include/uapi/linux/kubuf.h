@@ -34,12 +34,15 @@
  *	space only
  * @KUBUF_BACKING_HUGE: pieces of the size that one PMD entry maps; smaller
  *	pieces for the tail and where memory is fragmented
+ * @KUBUF_BACKING_WRAPPED: the memory of a driver, which made the buffer of it;
+ *	KUBUF_CREATE refuses it
  */
 enum kubuf_backing {
 	KUBUF_BACKING_KMALLOC = 1,
 	KUBUF_BACKING_PAGES = 2,
 	KUBUF_BACKING_VMALLOC = 3,
 	KUBUF_BACKING_HUGE = 4,
+	KUBUF_BACKING_WRAPPED = 5,
 };
 
 /* Take the page out of circulation while it is mapped: PG_reserved. */
@@ -191,6 +194,81 @@ struct kubuf_export {
 	__u32 flags;
 	__aligned_u64 offset;
 	__aligned_u64 length;
+};
+
+/**
+ * DOC: Ring
+ *
+ * A driver may have put a ring into a buffer, for one producer and one consumer.
+ * The last page of the buffer begins with a struct kubuf_ring_header; all before
+ * it are the data. A byte that was produced as the Nth is at offset N modulo
+ * size. It is there if tail <= N < head; both only grow.
+ *
+ * The producer stores the data, then head with release semantics. The consumer
+ * loads head with acquire semantics, then the data, and then stores tail with
+ * release semantics. In a ring with KUBUF_RING_OVERWRITE both move tail, by
+ * compare and exchange: if it fails for the consumer, then what it has loaded was
+ * overwritten.
+ *
+ * Who is going to sleep sets the word that says so, and then looks again, with a
+ * full barrier in between. The other side stores its position, looks at the word
+ * with a full barrier in between, and if it is set, clears it and calls
+ * KUBUF_NOTIFY; a driver does the same.
+ *
+ * Unless KUBUF_RING_BYTES is set, the data are records: a struct kubuf_record
+ * each, the payload, and zero to seven bytes up to the next multiple of eight.
+ * A record may go on at the beginning of the data: who maps the data twice, one
+ * after the other, need not care.
+ */
+
+#define KUBUF_RING_MAGIC	0x6b72696e	/* "krin" */
+
+/* A stream of bytes, without records. */
+#define KUBUF_RING_BYTES	(1U << 0)
+/* Without room the oldest give way to the newest; else the newest are dropped. */
+#define KUBUF_RING_OVERWRITE	(1U << 1)
+
+/**
+ * struct kubuf_ring_header - the two sides of a ring
+ * @magic: KUBUF_RING_MAGIC
+ * @flags: KUBUF_RING_*
+ * @size: bytes of data, a power of two
+ * @__reserved: 0
+ * @head: bytes ever produced; written by the producer
+ * @lost: records (bytes, with KUBUF_RING_BYTES) that were dropped or overwritten;
+ *	written by the producer
+ * @producer_sleeps: the producer waits for room
+ * @closed: not 0: nothing will be produced any more; written by the producer
+ * @__reserved_producer: 0
+ * @tail: bytes ever consumed, or overwritten; written by the consumer
+ * @consumer_sleeps: the consumer waits for data
+ * @__reserved_consumer: 0
+ */
+struct kubuf_ring_header {
+	__u32 magic;
+	__u32 flags;
+	__aligned_u64 size;
+	__aligned_u64 __reserved[6];
+
+	__aligned_u64 head;
+	__aligned_u64 lost;
+	__u32 producer_sleeps;
+	__u32 closed;
+	__aligned_u64 __reserved_producer[5];
+
+	__aligned_u64 tail;
+	__u32 consumer_sleeps;
+	__u32 __reserved_consumer[13];
+};
+
+/**
+ * struct kubuf_record - what is before the payload of each record
+ * @length: bytes of payload
+ * @__reserved: 0
+ */
+struct kubuf_record {
+	__u32 length;
+	__u32 __reserved;
 };
 
 /* On /dev/kubuf/control. */

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that a driver has, as the memory of a buffer: whether that can be done
+ * with it is seen by its pages.
+ */
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/sched/task_stack.h>
+#include <linux/vmalloc.h>
+
+#include "kubuf.h"
+
+/* The page at an index, or NULL if there is none. */
+static struct page *page_at(const struct kubuf_wrap *wrap, unsigned long index)
+{
+	void *addr = wrap->addr + (index << PAGE_SHIFT);
+	struct page *page;
+
+	if (!wrap->addr)
+		return wrap->pages[index];
+	if (object_is_on_stack(addr))
+		return NULL;
+	/* What ioremap() has mapped may have no page. */
+	if (is_vmalloc_addr(addr)) {
+		page = vmalloc_to_page(addr);
+		return page && pfn_valid(page_to_pfn(page)) ? page : NULL;
+	}
+	return virt_addr_valid(addr) ? virt_to_page(addr) : NULL;
+}
+
+/* Whether a page is of a kind that may be given away. */
+static bool is_wrappable(struct page *page, bool pfn_path)
+{
+	struct folio *folio = page_folio(page);
+
+	/* Not of the allocator, or not to be reached by an address. */
+	if (PageReserved(page) || PageHighMem(page))
+		return false;
+	/* Its count is 0, as kmalloc() alone has a say in its life. */
+	if (PageLargeKmalloc(folio_page(folio, 0)))
+		return pfn_path;
+	/* Slab, page table, free, offline. */
+	if (folio_test_slab(folio) || page_has_type(folio_page(folio, 0)))
+		return false;
+	/* Free, or the tail of what alloc_pages() gave in one piece. */
+	if (!folio_ref_count(folio))
+		return false;
+	/* Memory of a process or of a file, or in another buffer. */
+	if (folio_test_lru(folio) || folio_mapped(folio) || folio->mapping)
+		return false;
+	if (!pfn_path && folio_test_dirty(folio))
+		return false;
+	return pfn_path || !folio_test_large(folio);
+}
+
+/* Whether a page goes on where the one before ends, if they are of one piece. */
+static bool follows(struct page *page, struct page *before)
+{
+	struct folio *folio = page_folio(page);
+
+	if (folio_page(folio, 0) == page)
+		return true;
+	return before && before == page - 1 && page_folio(before) == folio;
+}
+
+/**
+ * kubuf_wrap_memory() - take a driver's memory into a buffer
+ * @buf: buffer with size and @buf->pfn_path set
+ * @wrap: the memory
+ *
+ * Context: process context; sleeps.
+ * Return: 0, or
+ * * %-EINVAL: not memory for that, see kubuf_wrap()
+ * * %-ENOMEM: no memory for the table of pages
+ */
+int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_wrap *wrap)
+{
+	unsigned long nr = buf->nr_pages, i;
+	struct page **pages;
+
+	if (!wrap->addr == !wrap->pages || !PAGE_ALIGNED(wrap->addr))
+		return -EINVAL;
+	pages = kvmalloc_array(nr, sizeof(*pages),
+			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pages)
+		return -ENOMEM;
+
+	for (i = 0; i < nr; i++) {
+		pages[i] = page_at(wrap, i);
+		if (!pages[i] || !is_wrappable(pages[i], buf->pfn_path) ||
+		    !follows(pages[i], i ? pages[i - 1] : NULL))
+			goto err_free;
+	}
+	for (i = 0; i < nr && !buf->pfn_path; i++) {
+		/* Marked: it is there twice. */
+		if (folio_test_dirty(page_folio(pages[i])))
+			goto err_marked;
+		kubuf_init_folio(page_folio(pages[i]), i);
+	}
+	buf->pages = pages;
+	buf->kaddr = wrap->addr;
+	return 0;
+
+err_marked:
+	while (i--)
+		folio_clear_dirty(page_folio(pages[i]));
+err_free:
+	kvfree(pages);
+	return -EINVAL;
+}
+
+/**
+ * kubuf_unwrap_memory() - undo kubuf_wrap_memory()
+ * @buf: the buffer, which nobody maps
+ *
+ * Context: process context; sleeps.
+ */
+void kubuf_unwrap_memory(struct kubuf *buf)
+{
+	unsigned long i;
+
+	for (i = 0; i < buf->nr_pages && !buf->pfn_path; i++)
+		folio_clear_dirty(page_folio(buf->pages[i]));
+	kvfree(buf->pages);
+}
