@@ -10,10 +10,10 @@
  * The data are mapped twice, one after the other, so that no record and no run of
  * bytes is cut in two by the end of the ring.
  */
-#include <linux/align.h>
 #include <linux/export.h>
 #include <linux/kthread.h>
 #include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -23,53 +23,6 @@
 
 /* A consumer that moves its position again and again is not run after. */
 #define MAX_TRIES	16
-
-/**
- * struct kubuf_ring - the kernel's side of a ring
- * @header: what both sides share
- * @data: the data, twice
- * @size: bytes of data, a power of two
- * @flags: KUBUF_RING_*
- * @buf: the buffer
- * @head: as a producer: bytes produced
- * @seen_tail: the same: of the consumer, when last looked at
- * @reserved: the same: bytes of the record that is being made
- * @lost: the same: records or bytes that found no room, or were overwritten
- * @tail: as a consumer: bytes consumed
- * @peeked: the same: bytes of the record that is looked at
- * @broken: the same: the producer has written nonsense
- *
- * Who uses a ring sees to it that there is one producer and one consumer at a
- * time; the two need no lock between them.
- */
-struct kubuf_ring {
-	struct kubuf_ring_header *header;
-	void *data;
-	u64 size;
-	u32 flags;
-	struct kubuf *buf;
-
-	u64 head ____cacheline_aligned_in_smp;
-	u64 seen_tail;
-	u64 reserved;
-	u64 lost;
-
-	u64 tail ____cacheline_aligned_in_smp;
-	u64 peeked;
-	bool broken;
-};
-
-static void *data_at(const struct kubuf_ring *ring, u64 pos)
-{
-	return ring->data + (pos & (ring->size - 1));
-}
-
-/* Never more than size_t can hold, as the payload is an u32. */
-static u64 record_size(u32 length)
-{
-	return ALIGN(sizeof(struct kubuf_record) + (u64)length,
-		     sizeof(struct kubuf_record));
-}
 
 /* The pages of the data, twice, as one piece of address space. */
 static void *map_twice(const struct kubuf *buf, unsigned long nr)
@@ -116,7 +69,8 @@ struct kubuf_ring *__kubuf_ring_create(size_t size, enum kubuf_backing backing,
 	}
 
 	ring->buf = buf;
-	ring->size = size;
+	ring->mask = size - 1;
+	ring->limit = size;
 	ring->flags = flags;
 	ring->header = kubuf_kaddr(buf, size, &len);
 	ring->header->flags = flags;
@@ -145,77 +99,9 @@ void kubuf_ring_put(struct kubuf_ring *ring)
 }
 EXPORT_SYMBOL_GPL(kubuf_ring_put);
 
-/**
- * kubuf_ring_buffer() - the buffer that a ring is in
- * @ring: the ring
- *
- * Context: any.
- * Return: the buffer, good as long as the ring.
- */
-struct kubuf *kubuf_ring_buffer(const struct kubuf_ring *ring)
+static u64 size_of(const struct kubuf_ring *ring)
 {
-	return ring->buf;
-}
-EXPORT_SYMBOL_GPL(kubuf_ring_buffer);
-
-/*
- * Make the oldest give way, so that there is room for @need bytes. What they are
- * is read where the consumer can write: at most as many steps as records could
- * have been where the new one comes to be.
- */
-static bool overwrite(struct kubuf_ring *ring, u64 need)
-{
-	u64 tail = ring->seen_tail, next, lost, n;
-	const struct kubuf_record *record;
-	unsigned int tries;
-
-	if (need > ring->size)
-		return false;
-	for (tries = 0; tries < MAX_TRIES; tries++) {
-		if (ring->head + need - tail <= ring->size) {
-			ring->seen_tail = tail;
-			return true;
-		}
-		next = tail;
-		lost = 0;
-		if (ring->flags & KUBUF_RING_BYTES) {
-			next = ring->head + need - ring->size;
-			lost = next - tail;
-		}
-		while (ring->head + need - next > ring->size) {
-			record = data_at(ring, next);
-			n = record_size(READ_ONCE(record->length));
-			if (n > ring->head - next)
-				n = ring->head - next;
-			next += n;
-			lost++;
-		}
-		/* Ordered before the stores of what comes there. */
-		if (try_cmpxchg(&ring->header->tail, &tail, next)) {
-			ring->seen_tail = next;
-			ring->lost += lost;
-			WRITE_ONCE(ring->header->lost, ring->lost);
-			return true;
-		}
-		if (ring->head - tail > ring->size)
-			return false;
-	}
-	return false;
-}
-
-/* Whether there is room, as the consumer says now. */
-static bool make_room(struct kubuf_ring *ring, u64 need)
-{
-	/* Its loads of the data are before the stores that come now. */
-	u64 tail = smp_load_acquire(&ring->header->tail);
-
-	/* Nonsense is as good as no room. */
-	if (ring->head - tail > ring->size)
-		return false;
-	ring->seen_tail = tail;
-	if (need <= ring->size - (ring->head - tail))
-		return true;
-	return ring->flags & KUBUF_RING_OVERWRITE && overwrite(ring, need);
+	return ring->mask + 1;
 }
 
 static void lose(struct kubuf_ring *ring, u64 nr)
@@ -224,198 +110,174 @@ static void lose(struct kubuf_ring *ring, u64 nr)
 	WRITE_ONCE(ring->header->lost, ring->lost);
 }
 
-/* Wake the other side, if it said that it is going to sleep. */
-static void wake(struct kubuf_ring *ring, __u32 *sleeps)
+/*
+ * Whether a position can be the consumer's: not before what the ring holds, and
+ * not after what the consumer was given.
+ */
+static bool is_sane(const struct kubuf_ring *ring, u64 tail)
 {
-	/*
-	 * The position before the look at the word: pairs with the barrier of
-	 * who sets the word and then looks at the position.
-	 */
-	smp_mb();
-	if (likely(!READ_ONCE(*sleeps)))
-		return;
+	return ring->head - tail <= size_of(ring) &&
+	       ring->reserved - tail <= size_of(ring);
+}
+
+/*
+ * The position after the oldest records that have to give way for @need bytes,
+ * and in @lost how many they are. Their lengths are read where the consumer can
+ * write: whatever they are, there are no more steps than there could be records
+ * in the place of the new one.
+ */
+static u64 after_oldest(const struct kubuf_ring *ring, u64 tail, u64 need,
+			u64 *lost)
+{
+	u64 last = ring->reserved + need - size_of(ring), size;
+	const struct kubuf_record *record;
+
+	*lost = 0;
+	if (ring->flags & KUBUF_RING_BYTES) {
+		*lost = last - tail;
+		return last;
+	}
+	/* Positions are compared by their difference from where this began. */
+	for (last -= tail, size = 0; size < last; ++*lost) {
+		record = ring->data + ((tail + size) & ring->mask);
+		size += min(__kubuf_ring_record_size(READ_ONCE(record->length)),
+			    ring->head - tail - size);
+	}
+	return tail + size;
+}
+
+/* Make the oldest give way, so that there is room for @need bytes. */
+static bool overwrite(struct kubuf_ring *ring, u64 tail, u64 need)
+{
+	unsigned int tries;
+	u64 next, lost;
+
+	/* What the consumer was not given can't give way. */
+	if (need > size_of(ring) - (ring->reserved - ring->head))
+		return false;
+	for (tries = 0; tries < MAX_TRIES && is_sane(ring, tail); tries++) {
+		if (need <= size_of(ring) - (ring->reserved - tail)) {
+			ring->limit = tail + size_of(ring);
+			return true;
+		}
+		next = after_oldest(ring, tail, need, &lost);
+		/* Ordered before the stores of what comes there. */
+		if (try_cmpxchg(&ring->header->tail, &tail, next)) {
+			ring->limit = next + size_of(ring);
+			lose(ring, lost);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool make_room(struct kubuf_ring *ring, u64 need)
+{
+	/* Its loads of the data are before the stores that come now. */
+	u64 tail = smp_load_acquire(&ring->header->tail);
+
+	/* Nonsense is as good as no room. */
+	if (!is_sane(ring, tail))
+		return false;
+	ring->limit = tail + size_of(ring);
+	if (need <= ring->limit - ring->reserved)
+		return true;
+	return ring->flags & KUBUF_RING_OVERWRITE &&
+	       overwrite(ring, tail, need);
+}
+
+/* The slow part of kubuf_ring_reserve() and kubuf_ring_space(). */
+bool __kubuf_ring_make_room(struct kubuf_ring *ring, u64 need)
+{
+	if (likely(make_room(ring, need)))
+		return true;
+	if (!(ring->flags & KUBUF_RING_BYTES))
+		lose(ring, 1);
+	return false;
+}
+EXPORT_SYMBOL_GPL(__kubuf_ring_make_room);
+
+/* Of kubuf_ring_commit() and kubuf_ring_release(): the other side sleeps. */
+void __kubuf_ring_wake(struct kubuf_ring *ring, __u32 *sleeps)
+{
 	WRITE_ONCE(*sleeps, 0);
 	kubuf_notify(ring->buf);
 }
+EXPORT_SYMBOL_GPL(__kubuf_ring_wake);
 
-/**
- * kubuf_ring_space() - where the producer can put bytes
- * @ring: a ring with %KUBUF_RING_BYTES
- * @room: in: bytes wanted, for which a ring with %KUBUF_RING_OVERWRITE makes
- *	room; out: bytes that there is room for, without a break
- *
- * Context: any; one producer at a time.
- * Return: the address of the first of them.
- */
-void *kubuf_ring_space(struct kubuf_ring *ring, size_t *room)
+static void begin_at(struct kubuf_ring *ring, u64 pos)
 {
-	make_room(ring, *room);
-	*room = ring->size - (ring->head - ring->seen_tail);
-	return data_at(ring, ring->head);
+	ring->tail = pos;
+	ring->next = pos;
+	ring->seen_head = pos;
 }
-EXPORT_SYMBOL_GPL(kubuf_ring_space);
 
-/**
- * kubuf_ring_produce() - give bytes to the consumer
- * @ring: the ring
- * @n: bytes that have been put where kubuf_ring_space() said
- *
- * Context: any that may take a spinlock; one producer at a time.
- */
-void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
+/* See what has become of what was looked at, if the producer may overwrite. */
+static void follow_tail(struct kubuf_ring *ring)
 {
-	ring->head += n;
-	/* The data before the position: pairs with the consumer's acquire. */
-	smp_store_release(&ring->header->head, ring->head);
-	wake(ring, &ring->header->consumer_sleeps);
+	u64 tail = READ_ONCE(ring->header->tail);
+
+	if (tail == ring->tail)
+		return;
+	if (ring->next != ring->tail)
+		ring->stale = true;
+	begin_at(ring, tail);
 }
-EXPORT_SYMBOL_GPL(kubuf_ring_produce);
 
-/**
- * kubuf_ring_reserve() - begin a record
- * @ring: a ring without %KUBUF_RING_BYTES
- * @length: bytes of payload
- *
- * Nobody sees the record before kubuf_ring_commit(). What is reserved and not
- * committed is forgotten with the next kubuf_ring_reserve().
- *
- * Context: any; one producer at a time.
- * Return: the address of the payload, or %NULL if there is no room: the record
- * counts as lost.
- */
-void *kubuf_ring_reserve(struct kubuf_ring *ring, u32 length)
+/* Of kubuf_ring_next(): whether there is more than was looked at. */
+bool __kubuf_ring_look(struct kubuf_ring *ring)
 {
-	u64 need = record_size(length);
-	struct kubuf_record *record;
+	bool may_move = ring->flags & KUBUF_RING_OVERWRITE;
+	unsigned int tries;
+	u64 head;
 
-	if (unlikely(need > ring->size - (ring->head - ring->seen_tail)) &&
-	    !make_room(ring, need)) {
-		lose(ring, 1);
-		return NULL;
+	for (tries = 0; tries < MAX_TRIES; tries++) {
+		if (may_move)
+			follow_tail(ring);
+		/* Before the loads of the data: pairs with commit(). */
+		head = smp_load_acquire(&ring->header->head);
+		if (likely(head - ring->next <= size_of(ring))) {
+			ring->seen_head = head;
+			return head != ring->next;
+		}
+		/* Or it has come around meanwhile. */
+		if (!may_move || READ_ONCE(ring->header->tail) == ring->tail)
+			break;
 	}
-	record = data_at(ring, ring->head);
-	record->length = length;
-	record->__reserved = 0;
-	ring->reserved = need;
-	return record + 1;
+	/* Nonsense: begin anew with what it says next. */
+	ring->broken = true;
+	begin_at(ring, head);
+	WRITE_ONCE(ring->header->tail, head);
+	return false;
 }
-EXPORT_SYMBOL_GPL(kubuf_ring_reserve);
+EXPORT_SYMBOL_GPL(__kubuf_ring_look);
 
-/**
- * kubuf_ring_commit() - give the record that was reserved to the consumer
- * @ring: the ring
- *
- * Context: any that may take a spinlock; one producer at a time.
- */
-void kubuf_ring_commit(struct kubuf_ring *ring)
+/* Of kubuf_ring_release(), if the producer may overwrite. */
+bool __kubuf_ring_exchange(struct kubuf_ring *ring)
 {
-	kubuf_ring_produce(ring, ring->reserved);
-}
-EXPORT_SYMBOL_GPL(kubuf_ring_commit);
+	bool stale = ring->stale;
+	u64 tail = ring->tail;
 
-/**
- * kubuf_ring_data() - the bytes that there are for the consumer
- * @ring: the ring
- * @avail: out: bytes, without a break
- *
- * A producer in user space may still write to them: what must not change is
- * copied before it is looked at.
- *
- * Context: any; one consumer at a time.
- * Return: the address of the first of them.
- */
-const void *kubuf_ring_data(struct kubuf_ring *ring, size_t *avail)
-{
-	u64 head, n;
-
-	/* The producer may have overwritten. */
-	if (ring->flags & KUBUF_RING_OVERWRITE)
-		ring->tail = READ_ONCE(ring->header->tail);
-	/* The position before the data: pairs with the producer's release. */
-	head = smp_load_acquire(&ring->header->head);
-	n = head - ring->tail;
-	if (unlikely(n > ring->size)) {
-		/* Nonsense: begin anew with what it says next. */
-		ring->broken = true;
-		ring->tail = head;
-		WRITE_ONCE(ring->header->tail, head);
-		n = 0;
+	ring->stale = false;
+	if (!try_cmpxchg(&ring->header->tail, &tail, ring->next)) {
+		begin_at(ring, tail);
+		return false;
 	}
-	*avail = n;
-	return data_at(ring, ring->tail);
+	ring->tail = ring->next;
+	return !stale;
 }
-EXPORT_SYMBOL_GPL(kubuf_ring_data);
+EXPORT_SYMBOL_GPL(__kubuf_ring_exchange);
 
-/**
- * kubuf_ring_consume() - give bytes back to the producer
- * @ring: the ring
- * @n: bytes, of those that kubuf_ring_data() told of
- *
- * Context: any that may take a spinlock; one consumer at a time.
- * Return: whether they were there all the time: always, but for a ring with
- * %KUBUF_RING_OVERWRITE.
- */
-bool kubuf_ring_consume(struct kubuf_ring *ring, size_t n)
+/* Of kubuf_ring_next(): a record that is larger than all that there is. */
+const void *__kubuf_ring_nonsense(struct kubuf_ring *ring)
 {
-	u64 old = ring->tail;
-
-	ring->tail += n;
-	if (ring->flags & KUBUF_RING_OVERWRITE) {
-		if (!try_cmpxchg(&ring->header->tail, &old, ring->tail))
-			return false;
-	} else {
-		/* The loads of the data before: pairs with make_room(). */
-		smp_store_release(&ring->header->tail, ring->tail);
-	}
-	wake(ring, &ring->header->producer_sleeps);
-	return true;
-}
-EXPORT_SYMBOL_GPL(kubuf_ring_consume);
-
-/**
- * kubuf_ring_peek() - look at the oldest record
- * @ring: a ring without %KUBUF_RING_BYTES
- * @length: out: bytes of payload
- *
- * See kubuf_ring_data().
- *
- * Context: any; one consumer at a time.
- * Return: the address of the payload, or %NULL if there is no record. It is also
- * %NULL if the producer has written nonsense, of which kubuf_ring_wait_data()
- * tells; what was in the ring is dropped then.
- */
-const void *kubuf_ring_peek(struct kubuf_ring *ring, u32 *length)
-{
-	const struct kubuf_record *record;
-	size_t avail;
-
-	record = kubuf_ring_data(ring, &avail);
-	if (!avail)
-		return NULL;
-	*length = READ_ONCE(record->length);
-	ring->peeked = record_size(*length);
-	if (likely(ring->peeked <= avail))
-		return record + 1;
+	ring->next = ring->seen_head;
 	/* Or it was overwritten just now, and is no longer the oldest. */
-	if (kubuf_ring_consume(ring, avail))
+	if (kubuf_ring_release(ring))
 		ring->broken = true;
 	return NULL;
 }
-EXPORT_SYMBOL_GPL(kubuf_ring_peek);
-
-/**
- * kubuf_ring_pop() - give the record that was looked at back to the producer
- * @ring: the ring
- *
- * Context: any that may take a spinlock; one consumer at a time.
- * Return: whether it was there all the time: always, but for a ring with
- * %KUBUF_RING_OVERWRITE.
- */
-bool kubuf_ring_pop(struct kubuf_ring *ring)
-{
-	return kubuf_ring_consume(ring, ring->peeked);
-}
-EXPORT_SYMBOL_GPL(kubuf_ring_pop);
+EXPORT_SYMBOL_GPL(__kubuf_ring_nonsense);
 
 static bool must_stop(void)
 {
@@ -425,16 +287,12 @@ static bool must_stop(void)
 /* Say that this side sleeps, unless there is no need to. */
 static bool has_data(struct kubuf_ring *ring)
 {
-	size_t avail;
-
-	kubuf_ring_data(ring, &avail);
-	if (avail || ring->broken || must_stop())
+	if (__kubuf_ring_look(ring) || ring->broken || must_stop())
 		return true;
 	WRITE_ONCE(ring->header->consumer_sleeps, 1);
-	/* The word before the look at the position: pairs with wake(). */
+	/* Before the look at the position: pairs with kubuf_ring_commit(). */
 	smp_mb();
-	kubuf_ring_data(ring, &avail);
-	return avail || ring->broken;
+	return __kubuf_ring_look(ring) || ring->broken;
 }
 
 static bool has_room(struct kubuf_ring *ring, u64 need)
@@ -442,7 +300,7 @@ static bool has_room(struct kubuf_ring *ring, u64 need)
 	if (make_room(ring, need) || must_stop())
 		return true;
 	WRITE_ONCE(ring->header->producer_sleeps, 1);
-	/* The word before the look at the position: pairs with wake(). */
+	/* Before the look at the position: pairs with kubuf_ring_release(). */
 	smp_mb();
 	return make_room(ring, need);
 }
@@ -487,11 +345,12 @@ EXPORT_SYMBOL_GPL(kubuf_ring_wait_data);
  */
 int kubuf_ring_wait_room(struct kubuf_ring *ring, u32 length)
 {
-	u64 need = ring->flags & KUBUF_RING_BYTES ? length :
-						    record_size(length);
+	u64 need = length;
 	int err;
 
-	if (need > ring->size)
+	if (!(ring->flags & KUBUF_RING_BYTES))
+		need = __kubuf_ring_record_size(length);
+	if (need > size_of(ring))
 		return -EMSGSIZE;
 	err = wait_event_interruptible(ring->buf->wait, has_room(ring, need));
 	WRITE_ONCE(ring->header->producer_sleeps, 0);

@@ -15,13 +15,13 @@
  *
  *	kubuf_ring_open(&ring, open("/dev/kubuf/NAME", O_RDWR));
  *	while (!kubuf_ring_wait_data(&ring, -1))
- *		while ((record = kubuf_ring_peek(&ring, &length))) {
+ *		while ((record = kubuf_ring_next(&ring, &length))) {
  *			use(record, length);
- *			kubuf_ring_pop(&ring);
+ *			kubuf_ring_release(&ring);
  *		}
  *
  * In a ring with KUBUF_RING_OVERWRITE a record may be overwritten while it is
- * looked at: what was copied of it is good if kubuf_ring_pop() says so.
+ * looked at: what was copied of it is good if kubuf_ring_release() says so.
  *
  * A producer:
  *
@@ -57,13 +57,17 @@ extern "C" {
  * @size: bytes of data, a power of two
  * @fd: the buffer
  * @flags: KUBUF_RING_*
- * @head: as a producer: bytes produced
- * @seen_tail: the same: of the consumer, when last looked at
- * @reserved: the same: bytes of the record that is being made
+ * @reserved: as a producer: position after the last byte that was reserved
+ * @limit: the same: how far there is room
+ * @head: the same: position after the last byte that the consumer was given
  * @lost: the same: records or bytes that found no room, or were overwritten
- * @tail: as a consumer: bytes consumed
- * @peeked: the same: bytes of the record that is looked at
+ * @next: as a consumer: position after the last byte that was looked at
+ * @seen_head: the same: of the producer, when last looked at
+ * @tail: the same: position after the last byte that was given back
  * @broken: the same: the producer has written nonsense
+ * @stale: the same: what was looked at and not given back was overwritten
+ *
+ * Not to be touched but by the functions below.
  */
 struct kubuf_ring {
 	struct kubuf_ring_header *header;
@@ -71,13 +75,15 @@ struct kubuf_ring {
 	uint64_t size;
 	int fd;
 	uint32_t flags;
-	uint64_t head;
-	uint64_t seen_tail;
 	uint64_t reserved;
+	uint64_t limit;
+	uint64_t head;
 	uint64_t lost;
+	uint64_t next;
+	uint64_t seen_head;
 	uint64_t tail;
-	uint64_t peeked;
 	int broken;
+	int stale;
 };
 
 static inline uint64_t kubuf_ring_record_size(uint32_t length)
@@ -172,14 +178,18 @@ static inline int kubuf_ring_open(struct kubuf_ring *ring, int fd)
 	ring->size = size;
 	ring->fd = fd;
 	ring->flags = __atomic_load_n(&header->flags, __ATOMIC_RELAXED);
-	ring->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
+	/* What the other side does meanwhile is seen by whoever looks again. */
 	ring->tail = __atomic_load_n(&header->tail, __ATOMIC_RELAXED);
-	ring->seen_tail = ring->tail;
+	ring->next = ring->tail;
+	ring->seen_head = ring->tail;
+	ring->limit = ring->tail + size;
+	ring->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
+	ring->reserved = ring->head;
 	ring->lost = __atomic_load_n(&header->lost, __ATOMIC_RELAXED);
 	errno = EINVAL;
 	if (__atomic_load_n(&header->magic, __ATOMIC_ACQUIRE) ==
 	    KUBUF_RING_MAGIC &&
-	    header->size == size && ring->head - ring->tail <= size)
+	    header->size == size)
 		ring->data = kubuf_ring_map_data(fd, size);
 	if (!ring->data) {
 		int err = errno;
@@ -236,7 +246,10 @@ static inline void kubuf_ring_wake(struct kubuf_ring *ring, uint32_t *sleeps)
 {
 	struct kubuf_notify args;
 
-	/* The position before the look at the word: pairs with kubuf_ring_sleep(). */
+	/*
+	 * The position before the look at the word: pairs with the fence of who
+	 * sets the word and then looks at the position.
+	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__builtin_expect(!__atomic_load_n(sleeps, __ATOMIC_RELAXED), 1))
 		return;
@@ -246,47 +259,69 @@ static inline void kubuf_ring_wake(struct kubuf_ring *ring, uint32_t *sleeps)
 	ioctl(ring->fd, KUBUF_NOTIFY, &args);
 }
 
-/* Make the oldest give way, so that there is room for @need bytes. */
-static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, uint64_t need)
+static inline void kubuf_ring_lose(struct kubuf_ring *ring, uint64_t nr)
 {
-	__u64 tail = ring->seen_tail, next, lost, n;
+	ring->lost += nr;
+	__atomic_store_n(&ring->header->lost, ring->lost, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whether a position can be the consumer's: not before what the ring holds, and
+ * not after what the consumer was given.
+ */
+static inline int kubuf_ring_is_sane(const struct kubuf_ring *ring,
+				     uint64_t tail)
+{
+	return ring->head - tail <= ring->size &&
+	       ring->reserved - tail <= ring->size;
+}
+
+/* The position after those that have to give way for @need bytes. */
+static inline uint64_t kubuf_ring_after_oldest(const struct kubuf_ring *ring,
+					       uint64_t tail, uint64_t need,
+					       uint64_t *lost)
+{
+	uint64_t last = ring->reserved + need - ring->size - tail, size = 0, n;
 	const struct kubuf_record *record;
+
+	*lost = last;
+	if (ring->flags & KUBUF_RING_BYTES)
+		return tail + last;
+	for (*lost = 0; size < last; ++*lost) {
+		record = (const struct kubuf_record *)
+			kubuf_ring_at(ring, tail + size);
+		n = kubuf_ring_record_size(__atomic_load_n(&record->length,
+							   __ATOMIC_RELAXED));
+		if (n > ring->head - tail - size)
+			n = ring->head - tail - size;
+		size += n;
+	}
+	return tail + size;
+}
+
+/* Make the oldest give way, so that there is room for @need bytes. */
+static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, __u64 tail,
+				       uint64_t need)
+{
+	uint64_t next, lost;
 	int tries;
 
-	if (need > ring->size)
+	/* What the consumer was not given can't give way. */
+	if (need > ring->size - (ring->reserved - ring->head))
 		return 0;
 	/* A consumer that moves its position again and again is not run after. */
-	for (tries = 0; tries < 16 && ring->head - tail <= ring->size;
-	     tries++) {
-		if (ring->head + need - tail <= ring->size) {
-			ring->seen_tail = tail;
+	for (tries = 0; tries < 16 && kubuf_ring_is_sane(ring, tail); tries++) {
+		if (need <= ring->size - (ring->reserved - tail)) {
+			ring->limit = tail + ring->size;
 			return 1;
 		}
-		next = tail;
-		lost = 0;
-		if (ring->flags & KUBUF_RING_BYTES) {
-			next = ring->head + need - ring->size;
-			lost = next - tail;
-		}
-		while (ring->head + need - next > ring->size) {
-			record = (const struct kubuf_record *)
-				kubuf_ring_at(ring, next);
-			n = kubuf_ring_record_size(
-				__atomic_load_n(&record->length,
-						__ATOMIC_RELAXED));
-			if (n > ring->head - next)
-				n = ring->head - next;
-			next += n;
-			lost++;
-		}
+		next = kubuf_ring_after_oldest(ring, tail, need, &lost);
 		/* Ordered before the stores of what comes there. */
 		if (__atomic_compare_exchange_n(&ring->header->tail, &tail,
 						next, 0, __ATOMIC_SEQ_CST,
 						__ATOMIC_RELAXED)) {
-			ring->seen_tail = next;
-			ring->lost += lost;
-			__atomic_store_n(&ring->header->lost, ring->lost,
-					 __ATOMIC_RELAXED);
+			ring->limit = next + ring->size;
+			kubuf_ring_lose(ring, lost);
 			return 1;
 		}
 	}
@@ -296,49 +331,26 @@ static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, uint64_t need)
 /* Whether there is room, as the consumer says now. */
 static inline int kubuf_ring_make_room(struct kubuf_ring *ring, uint64_t need)
 {
+	/* Its loads of the data are before the stores that come now. */
 	uint64_t tail = __atomic_load_n(&ring->header->tail, __ATOMIC_ACQUIRE);
 
 	/* Nonsense is as good as no room. */
-	if (ring->head - tail > ring->size)
+	if (!kubuf_ring_is_sane(ring, tail))
 		return 0;
-	ring->seen_tail = tail;
-	if (need <= ring->size - (ring->head - tail))
+	ring->limit = tail + ring->size;
+	if (need <= ring->limit - ring->reserved)
 		return 1;
 	return ring->flags & KUBUF_RING_OVERWRITE &&
-	       kubuf_ring_overwrite(ring, need);
-}
-
-/**
- * kubuf_ring_space() - where the producer can put bytes
- * @ring: a ring with KUBUF_RING_BYTES
- * @room: in: bytes wanted, for which a ring with KUBUF_RING_OVERWRITE makes
- *	room; out: bytes that there is room for, without a break
- *
- * Return: the address of the first of them.
- */
-static inline void *kubuf_ring_space(struct kubuf_ring *ring, size_t *room)
-{
-	kubuf_ring_make_room(ring, *room);
-	*room = (size_t)(ring->size - (ring->head - ring->seen_tail));
-	return kubuf_ring_at(ring, ring->head);
-}
-
-/**
- * kubuf_ring_produce() - give bytes to the consumer
- * @ring: the ring
- * @n: bytes that have been put where kubuf_ring_space() said
- */
-static inline void kubuf_ring_produce(struct kubuf_ring *ring, uint64_t n)
-{
-	ring->head += n;
-	__atomic_store_n(&ring->header->head, ring->head, __ATOMIC_RELEASE);
-	kubuf_ring_wake(ring, &ring->header->consumer_sleeps);
+	       kubuf_ring_overwrite(ring, tail, need);
 }
 
 /**
  * kubuf_ring_reserve() - begin a record
  * @ring: a ring without KUBUF_RING_BYTES
  * @length: bytes of payload
+ *
+ * Several records can be reserved, one after the other. Nobody sees them before
+ * kubuf_ring_commit().
  *
  * Return: the address of the payload, or NULL if there is no room: the record
  * counts as lost.
@@ -348,27 +360,168 @@ static inline void *kubuf_ring_reserve(struct kubuf_ring *ring, uint32_t length)
 	uint64_t need = kubuf_ring_record_size(length);
 	struct kubuf_record *record;
 
-	if (need > ring->size - (ring->head - ring->seen_tail) &&
+	if (__builtin_expect(need > ring->limit - ring->reserved, 0) &&
 	    !kubuf_ring_make_room(ring, need)) {
-		ring->lost++;
-		__atomic_store_n(&ring->header->lost, ring->lost,
-				 __ATOMIC_RELAXED);
+		kubuf_ring_lose(ring, 1);
 		return NULL;
 	}
-	record = (struct kubuf_record *)kubuf_ring_at(ring, ring->head);
+	record = (struct kubuf_record *)kubuf_ring_at(ring, ring->reserved);
 	record->length = length;
 	record->__reserved = 0;
-	ring->reserved = need;
+	ring->reserved += need;
 	return record + 1;
 }
 
 /**
- * kubuf_ring_commit() - give the record that was reserved to the consumer
+ * kubuf_ring_commit() - give all that was reserved to the consumer
  * @ring: the ring
  */
 static inline void kubuf_ring_commit(struct kubuf_ring *ring)
 {
-	kubuf_ring_produce(ring, ring->reserved);
+	ring->head = ring->reserved;
+	/* The data before the position: pairs with the consumer's acquire. */
+	__atomic_store_n(&ring->header->head, ring->head, __ATOMIC_RELEASE);
+	kubuf_ring_wake(ring, &ring->header->consumer_sleeps);
+}
+
+/**
+ * kubuf_ring_space() - where the producer can put bytes
+ * @ring: a ring with KUBUF_RING_BYTES
+ * @room: in: bytes wanted; out: bytes that there is room for, without a break,
+ *	perhaps more
+ *
+ * Without as much room as is wanted a ring with KUBUF_RING_OVERWRITE makes it.
+ * What is not produced is not counted as lost.
+ *
+ * Return: the address of the first of them.
+ */
+static inline void *kubuf_ring_space(struct kubuf_ring *ring, size_t *room)
+{
+	if (*room > ring->limit - ring->reserved)
+		kubuf_ring_make_room(ring, *room);
+	*room = (size_t)(ring->limit - ring->reserved);
+	return kubuf_ring_at(ring, ring->reserved);
+}
+
+/**
+ * kubuf_ring_produce() - give bytes to the consumer
+ * @ring: a ring with KUBUF_RING_BYTES
+ * @n: bytes that have been put where kubuf_ring_space() said
+ */
+static inline void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
+{
+	ring->reserved += n;
+	kubuf_ring_commit(ring);
+}
+
+static inline void kubuf_ring_begin_at(struct kubuf_ring *ring, uint64_t pos)
+{
+	ring->tail = pos;
+	ring->next = pos;
+	ring->seen_head = pos;
+}
+
+/* See what has become of what was looked at, if the producer may overwrite. */
+static inline void kubuf_ring_follow_tail(struct kubuf_ring *ring)
+{
+	uint64_t tail = __atomic_load_n(&ring->header->tail, __ATOMIC_RELAXED);
+
+	if (tail == ring->tail)
+		return;
+	if (ring->next != ring->tail)
+		ring->stale = 1;
+	kubuf_ring_begin_at(ring, tail);
+}
+
+/* Whether there is more than was looked at. */
+static inline int kubuf_ring_look(struct kubuf_ring *ring)
+{
+	int may_move = !!(ring->flags & KUBUF_RING_OVERWRITE), tries;
+	uint64_t head = 0;
+
+	for (tries = 0; tries < 16; tries++) {
+		if (may_move)
+			kubuf_ring_follow_tail(ring);
+		/* Before the loads of the data: pairs with commit(). */
+		head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
+		if (__builtin_expect(head - ring->next <= ring->size, 1)) {
+			ring->seen_head = head;
+			return head != ring->next;
+		}
+		/* Or it has come around meanwhile. */
+		if (!may_move ||
+		    __atomic_load_n(&ring->header->tail, __ATOMIC_RELAXED) ==
+		    ring->tail)
+			break;
+	}
+	/* Nonsense: begin anew with what it says next. */
+	ring->broken = 1;
+	kubuf_ring_begin_at(ring, head);
+	__atomic_store_n(&ring->header->tail, head, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/**
+ * kubuf_ring_release() - give all that was looked at back to the producer
+ * @ring: the ring
+ *
+ * Return: whether it was there all the time: always, but for a ring with
+ * KUBUF_RING_OVERWRITE.
+ */
+static inline int kubuf_ring_release(struct kubuf_ring *ring)
+{
+	__u64 tail = ring->tail;
+	int stale = ring->stale;
+
+	ring->stale = 0;
+	if (!(ring->flags & KUBUF_RING_OVERWRITE)) {
+		/* After the loads of the data: pairs with make_room(). */
+		__atomic_store_n(&ring->header->tail, ring->next,
+				 __ATOMIC_RELEASE);
+	} else if (!__atomic_compare_exchange_n(&ring->header->tail, &tail,
+						ring->next, 0,
+						__ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED)) {
+		kubuf_ring_begin_at(ring, tail);
+		return 0;
+	}
+	ring->tail = ring->next;
+	kubuf_ring_wake(ring, &ring->header->producer_sleeps);
+	return !stale;
+}
+
+/**
+ * kubuf_ring_next() - look at the next record
+ * @ring: a ring without KUBUF_RING_BYTES
+ * @length: out: bytes of payload
+ *
+ * Several records can be looked at, one after the other, before they are given
+ * back by kubuf_ring_release(); in a ring with KUBUF_RING_OVERWRITE each is
+ * copied and given back before the next. A producer in user space may still
+ * write to them: what must not change is copied before it is looked at.
+ *
+ * Return: the address of the payload, or NULL if there is no record.
+ */
+static inline const void *kubuf_ring_next(struct kubuf_ring *ring,
+					  uint32_t *length)
+{
+	const struct kubuf_record *record;
+	uint64_t size;
+
+	if (ring->next == ring->seen_head && !kubuf_ring_look(ring))
+		return NULL;
+	record = (const struct kubuf_record *)kubuf_ring_at(ring, ring->next);
+	*length = __atomic_load_n(&record->length, __ATOMIC_RELAXED);
+	size = kubuf_ring_record_size(*length);
+	if (__builtin_expect(size > ring->seen_head - ring->next, 0)) {
+		ring->next = ring->seen_head;
+		/* Or it was overwritten just now, and is no longer the oldest. */
+		if (kubuf_ring_release(ring))
+			ring->broken = 1;
+		return NULL;
+	}
+	ring->next += size;
+	return record + 1;
 }
 
 /**
@@ -376,28 +529,18 @@ static inline void kubuf_ring_commit(struct kubuf_ring *ring)
  * @ring: the ring
  * @avail: out: bytes, without a break
  *
+ * See kubuf_ring_next(), to which this is what bytes are to records. It can be
+ * used for a ring of records too, by who takes them as they are.
+ *
  * Return: the address of the first of them.
  */
 static inline const void *kubuf_ring_data(struct kubuf_ring *ring,
 					  size_t *avail)
 {
-	uint64_t head, n;
-
-	/* The producer may have overwritten. */
-	if (ring->flags & KUBUF_RING_OVERWRITE)
-		ring->tail = __atomic_load_n(&ring->header->tail,
-					     __ATOMIC_RELAXED);
-	head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
-	n = head - ring->tail;
-	if (__builtin_expect(n > ring->size, 0)) {
-		/* Nonsense: begin anew with what it says next. */
-		ring->broken = 1;
-		ring->tail = head;
-		__atomic_store_n(&ring->header->tail, head, __ATOMIC_RELEASE);
-		n = 0;
-	}
-	*avail = (size_t)n;
-	return kubuf_ring_at(ring, ring->tail);
+	*avail = 0;
+	if (kubuf_ring_look(ring))
+		*avail = (size_t)(ring->seen_head - ring->next);
+	return kubuf_ring_at(ring, ring->next);
 }
 
 /**
@@ -405,69 +548,17 @@ static inline const void *kubuf_ring_data(struct kubuf_ring *ring,
  * @ring: the ring
  * @n: bytes, of those that kubuf_ring_data() told of
  *
- * Return: whether they were there all the time: always, but for a ring with
- * KUBUF_RING_OVERWRITE.
+ * Return: as kubuf_ring_release().
  */
-static inline int kubuf_ring_consume(struct kubuf_ring *ring, uint64_t n)
+static inline int kubuf_ring_consume(struct kubuf_ring *ring, size_t n)
 {
-	__u64 old = ring->tail;
-
-	ring->tail += n;
-	if (!(ring->flags & KUBUF_RING_OVERWRITE))
-		__atomic_store_n(&ring->header->tail, ring->tail,
-				 __ATOMIC_RELEASE);
-	else if (!__atomic_compare_exchange_n(&ring->header->tail, &old,
-					      ring->tail, 0, __ATOMIC_SEQ_CST,
-					      __ATOMIC_RELAXED))
-		return 0;
-	kubuf_ring_wake(ring, &ring->header->producer_sleeps);
-	return 1;
-}
-
-/**
- * kubuf_ring_peek() - look at the oldest record
- * @ring: a ring without KUBUF_RING_BYTES
- * @length: out: bytes of payload
- *
- * Return: the address of the payload, or NULL if there is no record.
- */
-static inline const void *kubuf_ring_peek(struct kubuf_ring *ring,
-					  uint32_t *length)
-{
-	const struct kubuf_record *record;
-	size_t avail;
-
-	record = (const struct kubuf_record *)kubuf_ring_data(ring, &avail);
-	if (!avail)
-		return NULL;
-	*length = __atomic_load_n(&record->length, __ATOMIC_RELAXED);
-	ring->peeked = kubuf_ring_record_size(*length);
-	if (__builtin_expect(ring->peeked <= avail, 1))
-		return record + 1;
-	/* Or it was overwritten just now, and is no longer the oldest. */
-	if (kubuf_ring_consume(ring, avail))
-		ring->broken = 1;
-	return NULL;
-}
-
-/**
- * kubuf_ring_pop() - give the record that was looked at back to the producer
- * @ring: the ring
- *
- * Return: whether it was there all the time: always, but for a ring with
- * KUBUF_RING_OVERWRITE.
- */
-static inline int kubuf_ring_pop(struct kubuf_ring *ring)
-{
-	return kubuf_ring_consume(ring, ring->peeked);
+	ring->next += n;
+	return kubuf_ring_release(ring);
 }
 
 static inline int kubuf_ring_has_data(struct kubuf_ring *ring)
 {
-	size_t avail;
-
-	kubuf_ring_data(ring, &avail);
-	return avail || ring->broken ||
+	return kubuf_ring_look(ring) || ring->broken ||
 	       __atomic_load_n(&ring->header->closed, __ATOMIC_RELAXED);
 }
 
@@ -505,7 +596,6 @@ static inline int kubuf_ring_sleep(struct kubuf_ring *ring, int timeout)
  */
 static inline int kubuf_ring_wait_data(struct kubuf_ring *ring, int timeout)
 {
-	size_t avail;
 	int err = 0;
 
 	while (!err && !kubuf_ring_has_data(ring)) {
@@ -524,8 +614,7 @@ static inline int kubuf_ring_wait_data(struct kubuf_ring *ring, int timeout)
 		errno = EPROTO;
 		return -1;
 	}
-	kubuf_ring_data(ring, &avail);
-	if (avail)
+	if (kubuf_ring_look(ring))
 		return 0;
 	errno = ENODATA;
 	return -1;

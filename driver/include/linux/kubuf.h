@@ -13,13 +13,17 @@
 #ifndef _LINUX_KUBUF_H
 #define _LINUX_KUBUF_H
 
+#include <linux/align.h>
+#include <linux/cache.h>
+#include <linux/compiler.h>
 #include <linux/module.h>
 #include <linux/types.h>
+
+#include <asm/barrier.h>
 
 #include <uapi/linux/kubuf.h>
 
 struct kubuf;
-struct kubuf_ring;
 struct page;
 struct vm_area_struct;
 
@@ -104,22 +108,56 @@ void kubuf_notify(struct kubuf *buf);
  */
 #define kubuf_wrap(wrap) __kubuf_wrap(wrap, THIS_MODULE)
 
-/* ring.c */
+/**
+ * struct kubuf_ring - the kernel's side of a ring
+ * @header: what both sides share
+ * @data: the data, twice
+ * @mask: bytes of data, a power of two, less one
+ * @flags: KUBUF_RING_*
+ * @buf: the buffer
+ * @reserved: as a producer: position after the last byte that was reserved
+ * @limit: the same: how far there is room
+ * @head: the same: position after the last byte that the consumer was given
+ * @lost: the same: records or bytes that found no room, or were overwritten
+ * @next: as a consumer: position after the last byte that was looked at
+ * @seen_head: the same: of the producer, when last looked at
+ * @tail: the same: position after the last byte that was given back
+ * @broken: the same: the producer has written nonsense
+ * @stale: the same: what was looked at and not given back was overwritten
+ *
+ * Who uses a ring sees to it that there is one producer and one consumer at a
+ * time; the two need no lock between them. Not to be touched but by the functions
+ * below.
+ */
+struct kubuf_ring {
+	struct kubuf_ring_header *header;
+	void *data;
+	u64 mask;
+	u32 flags;
+	struct kubuf *buf;
+
+	u64 reserved ____cacheline_aligned_in_smp;
+	u64 limit;
+	u64 head;
+	u64 lost;
+
+	u64 next ____cacheline_aligned_in_smp;
+	u64 seen_head;
+	u64 tail;
+	bool broken;
+	bool stale;
+};
+
 struct kubuf_ring *__kubuf_ring_create(size_t size, enum kubuf_backing backing,
 				       unsigned int flags, int node,
 				       struct module *owner);
 void kubuf_ring_put(struct kubuf_ring *ring);
-struct kubuf *kubuf_ring_buffer(const struct kubuf_ring *ring);
 
-void *kubuf_ring_space(struct kubuf_ring *ring, size_t *room);
-void kubuf_ring_produce(struct kubuf_ring *ring, size_t n);
-void *kubuf_ring_reserve(struct kubuf_ring *ring, u32 length);
-void kubuf_ring_commit(struct kubuf_ring *ring);
-
-const void *kubuf_ring_data(struct kubuf_ring *ring, size_t *avail);
-bool kubuf_ring_consume(struct kubuf_ring *ring, size_t n);
-const void *kubuf_ring_peek(struct kubuf_ring *ring, u32 *length);
-bool kubuf_ring_pop(struct kubuf_ring *ring);
+bool __kubuf_ring_make_room(struct kubuf_ring *ring, u64 need);
+bool __kubuf_ring_look(struct kubuf_ring *ring);
+bool __kubuf_ring_exchange(struct kubuf_ring *ring);
+const void *__kubuf_ring_nonsense(struct kubuf_ring *ring);
+void __kubuf_ring_wake(struct kubuf_ring *ring, __u32 *sleeps);
 
 int kubuf_ring_wait_data(struct kubuf_ring *ring);
 int kubuf_ring_wait_room(struct kubuf_ring *ring, u32 length);
@@ -136,5 +174,178 @@ int kubuf_ring_wait_room(struct kubuf_ring *ring, u32 length);
  */
 #define kubuf_ring_create(size, backing, flags, node) \
 	__kubuf_ring_create(size, backing, flags, node, THIS_MODULE)
+
+/* Of a record, all told. Never too much for an u64, as the payload is an u32. */
+static inline u64 __kubuf_ring_record_size(u32 length)
+{
+	return ALIGN(sizeof(struct kubuf_record) + (u64)length,
+		     sizeof(struct kubuf_record));
+}
+
+/**
+ * kubuf_ring_reserve() - begin a record
+ * @ring: a ring without %KUBUF_RING_BYTES
+ * @length: bytes of payload
+ *
+ * Several records can be reserved, one after the other. Nobody sees them before
+ * kubuf_ring_commit().
+ *
+ * Context: any; one producer at a time.
+ * Return: the address of the payload, or %NULL if there is no room: the record
+ * counts as lost.
+ */
+static inline void *kubuf_ring_reserve(struct kubuf_ring *ring, u32 length)
+{
+	u64 need = __kubuf_ring_record_size(length);
+	struct kubuf_record *record;
+
+	if (unlikely(need > ring->limit - ring->reserved) &&
+	    !__kubuf_ring_make_room(ring, need))
+		return NULL;
+	record = ring->data + (ring->reserved & ring->mask);
+	*record = (struct kubuf_record){ .length = length };
+	ring->reserved += need;
+	return record + 1;
+}
+
+/**
+ * kubuf_ring_commit() - give all that was reserved to the consumer
+ * @ring: the ring
+ *
+ * Context: any that may take a spinlock; one producer at a time.
+ */
+static inline void kubuf_ring_commit(struct kubuf_ring *ring)
+{
+	ring->head = ring->reserved;
+	/* The data before the position: pairs with the consumer's acquire. */
+	smp_store_release(&ring->header->head, ring->head);
+	/*
+	 * The position before the look at the word: pairs with the barrier of
+	 * who sets the word and then looks at the position.
+	 */
+	smp_mb();
+	if (unlikely(READ_ONCE(ring->header->consumer_sleeps)))
+		__kubuf_ring_wake(ring, &ring->header->consumer_sleeps);
+}
+
+/**
+ * kubuf_ring_space() - where the producer can put bytes
+ * @ring: a ring with %KUBUF_RING_BYTES
+ * @room: in: bytes wanted; out: bytes that there is room for, without a break,
+ *	perhaps more
+ *
+ * Without as much room as is wanted a ring with %KUBUF_RING_OVERWRITE makes it.
+ * What is not produced is not counted as lost.
+ *
+ * Context: any; one producer at a time.
+ * Return: the address of the first of them.
+ */
+static inline void *kubuf_ring_space(struct kubuf_ring *ring, size_t *room)
+{
+	if (*room > ring->limit - ring->reserved)
+		__kubuf_ring_make_room(ring, *room);
+	*room = ring->limit - ring->reserved;
+	return ring->data + (ring->reserved & ring->mask);
+}
+
+/**
+ * kubuf_ring_produce() - give bytes to the consumer
+ * @ring: a ring with %KUBUF_RING_BYTES
+ * @n: bytes that have been put where kubuf_ring_space() said
+ *
+ * Context: any that may take a spinlock; one producer at a time.
+ */
+static inline void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
+{
+	ring->reserved += n;
+	kubuf_ring_commit(ring);
+}
+
+/**
+ * kubuf_ring_next() - look at the next record
+ * @ring: a ring without %KUBUF_RING_BYTES
+ * @length: out: bytes of payload
+ *
+ * Several records can be looked at, one after the other, before they are given
+ * back by kubuf_ring_release(); in a ring with %KUBUF_RING_OVERWRITE each is
+ * copied and given back before the next. A producer in user space may still
+ * write to them: what must not change is copied before it is looked at.
+ *
+ * Context: any; one consumer at a time.
+ * Return: the address of the payload, or %NULL if there is no record. It is also
+ * %NULL if the producer has written nonsense, of which kubuf_ring_wait_data()
+ * tells; what was in the ring is dropped then.
+ */
+static inline const void *kubuf_ring_next(struct kubuf_ring *ring, u32 *length)
+{
+	const struct kubuf_record *record;
+	u64 size;
+
+	if (ring->next == ring->seen_head && !__kubuf_ring_look(ring))
+		return NULL;
+	record = ring->data + (ring->next & ring->mask);
+	*length = READ_ONCE(record->length);
+	size = __kubuf_ring_record_size(*length);
+	if (unlikely(size > ring->seen_head - ring->next))
+		return __kubuf_ring_nonsense(ring);
+	ring->next += size;
+	return record + 1;
+}
+
+/**
+ * kubuf_ring_release() - give all that was looked at back to the producer
+ * @ring: the ring
+ *
+ * Context: any that may take a spinlock; one consumer at a time.
+ * Return: whether it was there all the time: always, but for a ring with
+ * %KUBUF_RING_OVERWRITE.
+ */
+static inline bool kubuf_ring_release(struct kubuf_ring *ring)
+{
+	if (ring->flags & KUBUF_RING_OVERWRITE) {
+		if (!__kubuf_ring_exchange(ring))
+			return false;
+	} else {
+		ring->tail = ring->next;
+		/* After the loads of the data: pairs with make_room(). */
+		smp_store_release(&ring->header->tail, ring->tail);
+	}
+	/* As in kubuf_ring_commit(). */
+	smp_mb();
+	if (unlikely(READ_ONCE(ring->header->producer_sleeps)))
+		__kubuf_ring_wake(ring, &ring->header->producer_sleeps);
+	return true;
+}
+
+/**
+ * kubuf_ring_data() - the bytes that there are for the consumer
+ * @ring: the ring
+ * @avail: out: bytes, without a break
+ *
+ * See kubuf_ring_next(), to which this is what bytes are to records.
+ *
+ * Context: any; one consumer at a time.
+ * Return: the address of the first of them.
+ */
+static inline const void *kubuf_ring_data(struct kubuf_ring *ring,
+					  size_t *avail)
+{
+	*avail = __kubuf_ring_look(ring) ? ring->seen_head - ring->next : 0;
+	return ring->data + (ring->next & ring->mask);
+}
+
+/**
+ * kubuf_ring_consume() - give bytes back to the producer
+ * @ring: the ring
+ * @n: bytes, of those that kubuf_ring_data() told of
+ *
+ * Context: any that may take a spinlock; one consumer at a time.
+ * Return: as kubuf_ring_release().
+ */
+static inline bool kubuf_ring_consume(struct kubuf_ring *ring, size_t n)
+{
+	ring->next += n;
+	return kubuf_ring_release(ring);
+}
 
 #endif /* _LINUX_KUBUF_H */
