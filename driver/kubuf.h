@@ -12,8 +12,9 @@
  * A file holds one reference to its buffer, and so does the node while it is
  * there. A buffer does not hold the module of its driver, or that could never
  * be unloaded: the driver puts its buffers before it goes, and the files, which
- * hold it, are all that could outlive that. A VMA holds its file, so nothing that a fault reads can go away under
- * it. A pin (GUP) holds a page and nothing else: it can outlive all of these.
+ * hold it, are all that could outlive that. A VMA holds its file, so nothing
+ * that a fault reads can go away under it. A pin (GUP) holds a page and nothing
+ * else: it can outlive all of these.
  *
  * Locking
  *

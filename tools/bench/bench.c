@@ -9,8 +9,8 @@
  *	-s	the short form
  *	-d	where files can be made, for the cases that take a disk
  *
- * Without CASE: all but "memory", "threads", "register" and "vmsplice", after
- * which memory is not as it was. Prints a line a figure, with tabs: case, subject,
+ * Without CASE: all but "memory", "threads", "stream", "register" and "vmsplice",
+ * after which memory is not as it was. Prints a line a figure, with tabs: case, subject,
  * bytes, value or the name of an error, unit, page faults, bytes copied, bytes
  * zeroed. A subject that is not there prints "absent".
  *
@@ -229,6 +229,8 @@ int main(int argc, char **argv)
 		measure_memory();
 	if (is_wanted("threads", true, argv))
 		measure_threads();
+	if (is_wanted("stream", true, argv))
+		measure_streams();
 	for (i = 0; i < nr_subjects; i++) {
 		if ((short_form && subjects[i].extra) ||
 		    !is_present(&subjects[i]))

@@ -155,4 +155,7 @@ void measure_memory(void);
 /* threads.c */
 void measure_threads(void);
 
+/* stream.c */
+void measure_streams(void);
+
 #endif /* _BENCH_H */

@@ -153,6 +153,17 @@ def ratio_bar(name, case, backing, size, limit, other="memfd"):
                lambda f: f.ratio(case, f"kubuf-{backing}", other, size))
 
 
+def best_stream(figures, size):
+    """The better of the ring's ways in parts of the best peer's."""
+    def best(names):
+        values = [figures.value("stream", n, size) for n in names]
+        return min((v for v in values if v is not None), default=None)
+
+    mine = best(["kubuf-ring", "kubuf-ring-batch"])
+    its = best(["relay", "bpf-ringbuf", "pipe", "read"])
+    return mine / its if mine is not None and its else None
+
+
 def bars():
     rows = [
         dense_bar("huge", 32 * MIB, 12),
@@ -200,6 +211,14 @@ def bars():
                               "anonymous-huge"))
     rows.append(ratio_bar("registering it", "register", "huge", 32 * MIB, 1.0,
                           "anonymous"))
+    # Debian's kernel has all of them.
+    for size in (64, PAGE):
+        rows.append(Bar(f"a record, {size_name(size)}: to the best peer", 1.0,
+                        lambda f, s=size: best_stream(f, s), (6, 1)))
+    for other in ("pipe", "read"):
+        rows.append(Bar(f"a record, {size_name(PAGE)}: to {other}", 0.1,
+                        lambda f, o=other: f.ratio(
+                            "stream", "kubuf-ring", o, PAGE)))
     # Not exact, on a clock on the wall; the bar is the bar all the same.
     for b in BACKINGS:
         rows.append(Bar(f"2 threads against 1, {b}: to memfd (±5 %)", 1.0,
@@ -290,6 +309,8 @@ TABLES = [
      (4096, 64 * 1024, 4 * MIB, 32 * MIB)),
     ("consume from the kernel by mapping, the sum included", "consume-map",
      (4096, 64 * 1024, 4 * MIB, 32 * MIB)),
+    ("records from the kernel, produced and consumed, the filling not "
+     "counted; a record", "stream", (64, 4096)),
     ("bookkeeping, bytes a buffer", "memory",
      (4096, 64 * 1024, 2 * MIB, 4 * MIB, 32 * MIB, 128 * MIB)),
     ("bookkeeping, bytes a buffer, the first ones of all", "memory-first",

@@ -54,7 +54,7 @@ extern "C" {
  * struct kubuf_ring - one side of a ring
  * @header: what both sides share
  * @data: the data, mapped twice, one after the other
- * @size: bytes of data, a power of two
+ * @mask: bytes of data, a power of two, less one
  * @fd: the buffer
  * @flags: KUBUF_RING_*
  * @reserved: as a producer: position after the last byte that was reserved
@@ -72,7 +72,7 @@ extern "C" {
 struct kubuf_ring {
 	struct kubuf_ring_header *header;
 	unsigned char *data;
-	uint64_t size;
+	uint64_t mask;
 	int fd;
 	uint32_t flags;
 	uint64_t reserved;
@@ -92,10 +92,15 @@ static inline uint64_t kubuf_ring_record_size(uint32_t length)
 	       ~(uint64_t)7;
 }
 
+static inline uint64_t kubuf_ring_size(const struct kubuf_ring *ring)
+{
+	return ring->mask + 1;
+}
+
 static inline unsigned char *kubuf_ring_at(const struct kubuf_ring *ring,
 					   uint64_t pos)
 {
-	return ring->data + (pos & (ring->size - 1));
+	return ring->data + (pos & ring->mask);
 }
 
 /* Bytes of the data, by the length of the buffer; 0 if no ring fits it. */
@@ -175,7 +180,7 @@ static inline int kubuf_ring_open(struct kubuf_ring *ring, int fd)
 	header = (struct kubuf_ring_header *)page;
 	memset(ring, 0, sizeof(*ring));
 	ring->header = header;
-	ring->size = size;
+	ring->mask = size - 1;
 	ring->fd = fd;
 	ring->flags = __atomic_load_n(&header->flags, __ATOMIC_RELAXED);
 	/* What the other side does meanwhile is seen by whoever looks again. */
@@ -207,7 +212,7 @@ static inline int kubuf_ring_open(struct kubuf_ring *ring, int fd)
  */
 static inline void kubuf_ring_close(struct kubuf_ring *ring)
 {
-	munmap(ring->data, 2 * (size_t)ring->size);
+	munmap(ring->data, 2 * (size_t)kubuf_ring_size(ring));
 	munmap(ring->header, (size_t)sysconf(_SC_PAGESIZE));
 }
 
@@ -272,8 +277,8 @@ static inline void kubuf_ring_lose(struct kubuf_ring *ring, uint64_t nr)
 static inline int kubuf_ring_is_sane(const struct kubuf_ring *ring,
 				     uint64_t tail)
 {
-	return ring->head - tail <= ring->size &&
-	       ring->reserved - tail <= ring->size;
+	return ring->head - tail <= kubuf_ring_size(ring) &&
+	       ring->reserved - tail <= kubuf_ring_size(ring);
 }
 
 /* The position after those that have to give way for @need bytes. */
@@ -281,7 +286,8 @@ static inline uint64_t kubuf_ring_after_oldest(const struct kubuf_ring *ring,
 					       uint64_t tail, uint64_t need,
 					       uint64_t *lost)
 {
-	uint64_t last = ring->reserved + need - ring->size - tail, size = 0, n;
+	uint64_t last = ring->reserved + need - kubuf_ring_size(ring) - tail;
+	uint64_t size = 0, n;
 	const struct kubuf_record *record;
 
 	*lost = last;
@@ -307,12 +313,12 @@ static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, __u64 tail,
 	int tries;
 
 	/* What the consumer was not given can't give way. */
-	if (need > ring->size - (ring->reserved - ring->head))
+	if (need > kubuf_ring_size(ring) - (ring->reserved - ring->head))
 		return 0;
 	/* A consumer that moves its position again and again is not run after. */
 	for (tries = 0; tries < 16 && kubuf_ring_is_sane(ring, tail); tries++) {
-		if (need <= ring->size - (ring->reserved - tail)) {
-			ring->limit = tail + ring->size;
+		if (need <= kubuf_ring_size(ring) - (ring->reserved - tail)) {
+			ring->limit = tail + kubuf_ring_size(ring);
 			return 1;
 		}
 		next = kubuf_ring_after_oldest(ring, tail, need, &lost);
@@ -320,7 +326,7 @@ static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, __u64 tail,
 		if (__atomic_compare_exchange_n(&ring->header->tail, &tail,
 						next, 0, __ATOMIC_SEQ_CST,
 						__ATOMIC_RELAXED)) {
-			ring->limit = next + ring->size;
+			ring->limit = next + kubuf_ring_size(ring);
 			kubuf_ring_lose(ring, lost);
 			return 1;
 		}
@@ -337,7 +343,7 @@ static inline int kubuf_ring_make_room(struct kubuf_ring *ring, uint64_t need)
 	/* Nonsense is as good as no room. */
 	if (!kubuf_ring_is_sane(ring, tail))
 		return 0;
-	ring->limit = tail + ring->size;
+	ring->limit = tail + kubuf_ring_size(ring);
 	if (need <= ring->limit - ring->reserved)
 		return 1;
 	return ring->flags & KUBUF_RING_OVERWRITE &&
@@ -378,9 +384,11 @@ static inline void *kubuf_ring_reserve(struct kubuf_ring *ring, uint32_t length)
  */
 static inline void kubuf_ring_commit(struct kubuf_ring *ring)
 {
-	ring->head = ring->reserved;
+	uint64_t head = ring->reserved;
+
+	ring->head = head;
 	/* The data before the position: pairs with the consumer's acquire. */
-	__atomic_store_n(&ring->header->head, ring->head, __ATOMIC_RELEASE);
+	__atomic_store_n(&ring->header->head, head, __ATOMIC_RELEASE);
 	kubuf_ring_wake(ring, &ring->header->consumer_sleeps);
 }
 
@@ -444,7 +452,8 @@ static inline int kubuf_ring_look(struct kubuf_ring *ring)
 			kubuf_ring_follow_tail(ring);
 		/* Before the loads of the data: pairs with commit(). */
 		head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
-		if (__builtin_expect(head - ring->next <= ring->size, 1)) {
+		if (__builtin_expect(head - ring->next <=
+				     kubuf_ring_size(ring), 1)) {
 			ring->seen_head = head;
 			return head != ring->next;
 		}
@@ -530,7 +539,17 @@ static inline const void *kubuf_ring_next(struct kubuf_ring *ring,
  * @avail: out: bytes, without a break
  *
  * See kubuf_ring_next(), to which this is what bytes are to records. It can be
- * used for a ring of records too, by who takes them as they are.
+ * used for a ring of records too, by who takes them as they are, or who trusts
+ * the producer, as it trusts a driver, and goes by kubuf_record_next():
+ *
+ *	const struct kubuf_record *record, *end;
+ *	size_t avail;
+ *
+ *	record = kubuf_ring_data(&ring, &avail);
+ *	end = (const void *)((const char *)record + avail);
+ *	for (; record < end; record = kubuf_record_next(record))
+ *		use(record + 1, record->length);
+ *	kubuf_ring_consume(&ring, avail);
  *
  * Return: the address of the first of them.
  */
@@ -541,6 +560,19 @@ static inline const void *kubuf_ring_data(struct kubuf_ring *ring,
 	if (kubuf_ring_look(ring))
 		*avail = (size_t)(ring->seen_head - ring->next);
 	return kubuf_ring_at(ring, ring->next);
+}
+
+/**
+ * kubuf_record_next() - the record after one, see kubuf_ring_data()
+ * @record: one of a producer that is trusted
+ *
+ * Return: the next, or the end of all.
+ */
+static inline const struct kubuf_record *
+kubuf_record_next(const struct kubuf_record *record)
+{
+	return (const struct kubuf_record *)((const char *)record +
+		kubuf_ring_record_size(record->length));
 }
 
 /**
@@ -636,7 +668,7 @@ static inline int kubuf_ring_wait_room(struct kubuf_ring *ring,
 		length : kubuf_ring_record_size(length);
 	int err = 0;
 
-	if (need > ring->size) {
+	if (need > kubuf_ring_size(ring)) {
 		errno = EMSGSIZE;
 		return -1;
 	}

@@ -216,9 +216,11 @@ static inline void *kubuf_ring_reserve(struct kubuf_ring *ring, u32 length)
  */
 static inline void kubuf_ring_commit(struct kubuf_ring *ring)
 {
-	ring->head = ring->reserved;
+	u64 head = ring->reserved;
+
+	ring->head = head;
 	/* The data before the position: pairs with the consumer's acquire. */
-	smp_store_release(&ring->header->head, ring->head);
+	smp_store_release(&ring->header->head, head);
 	/*
 	 * The position before the look at the word: pairs with the barrier of
 	 * who sets the word and then looks at the position.
@@ -302,13 +304,15 @@ static inline const void *kubuf_ring_next(struct kubuf_ring *ring, u32 *length)
  */
 static inline bool kubuf_ring_release(struct kubuf_ring *ring)
 {
+	u64 tail = ring->next;
+
 	if (ring->flags & KUBUF_RING_OVERWRITE) {
 		if (!__kubuf_ring_exchange(ring))
 			return false;
 	} else {
-		ring->tail = ring->next;
+		ring->tail = tail;
 		/* After the loads of the data: pairs with make_room(). */
-		smp_store_release(&ring->header->tail, ring->tail);
+		smp_store_release(&ring->header->tail, tail);
 	}
 	/* As in kubuf_ring_commit(). */
 	smp_mb();
