@@ -12,11 +12,11 @@
 #define STREAM_RING	"/dev/kubuf/bench-ring"
 #define STREAM_RELAY	"/sys/kernel/debug/kubuf-bench0"
 
-/* Bytes of each ring, and of each pipe. */
-#define STREAM_SIZE	(1UL << 20)
 /* Relay's is made of so many parts, and gives a part away as a whole. */
-#define STREAM_PART	(64UL << 10)
-#define STREAM_PARTS	(STREAM_SIZE / STREAM_PART)
+#define STREAM_PARTS	16
+#define STREAM_PART	(64UL * 1024)
+/* Bytes of each ring, and of each pipe. */
+#define STREAM_SIZE	(STREAM_PARTS * STREAM_PART)
 
 enum stream_way {
 	STREAM_BY_RING,
