@@ -81,6 +81,22 @@ struct kubuf_ring *__kubuf_ring_create(size_t size, enum kubuf_backing backing,
 EXPORT_SYMBOL_GPL(__kubuf_ring_create);
 
 /**
+ * kubuf_ring_end() - say that nothing will be produced any more
+ * @ring: the ring
+ *
+ * Who waits for data in user space gets what there is, and is then told.
+ *
+ * Context: any that may take a spinlock; as the producer, or when there is none.
+ */
+void kubuf_ring_end(struct kubuf_ring *ring)
+{
+	/* After the last position: pairs with the acquire of who looks. */
+	smp_store_release(&ring->header->closed, 1);
+	kubuf_notify(ring->buf);
+}
+EXPORT_SYMBOL_GPL(kubuf_ring_end);
+
+/**
  * kubuf_ring_put() - let a ring go
  * @ring: the ring, which neither side in the kernel uses any more
  *
@@ -91,8 +107,7 @@ EXPORT_SYMBOL_GPL(__kubuf_ring_create);
  */
 void kubuf_ring_put(struct kubuf_ring *ring)
 {
-	WRITE_ONCE(ring->header->closed, 1);
-	kubuf_notify(ring->buf);
+	kubuf_ring_end(ring);
 	vunmap(ring->data);
 	kubuf_put(ring->buf);
 	kfree(ring);
@@ -106,7 +121,8 @@ static u64 size_of(const struct kubuf_ring *ring)
 
 static void lose(struct kubuf_ring *ring, u64 nr)
 {
-	ring->lost += nr;
+	/* Who asks for it need not be the producer. */
+	WRITE_ONCE(ring->lost, ring->lost + nr);
 	WRITE_ONCE(ring->header->lost, ring->lost);
 }
 

@@ -588,10 +588,14 @@ static inline int kubuf_ring_consume(struct kubuf_ring *ring, size_t n)
 	return kubuf_ring_release(ring);
 }
 
-static inline int kubuf_ring_has_data(struct kubuf_ring *ring)
+/* Whether there are @n bytes, or it is of no use to wait for them. */
+static inline int kubuf_ring_has_bytes(struct kubuf_ring *ring, size_t n)
 {
-	return kubuf_ring_look(ring) || ring->broken ||
-	       __atomic_load_n(&ring->header->closed, __ATOMIC_RELAXED);
+	/* Before the look at the last position: pairs with who sets it. */
+	int closed = !!__atomic_load_n(&ring->header->closed, __ATOMIC_ACQUIRE);
+
+	kubuf_ring_look(ring);
+	return ring->seen_head - ring->next >= n || ring->broken || closed;
 }
 
 /* Sleep until the other side has called KUBUF_NOTIFY since the last look. */
@@ -618,24 +622,25 @@ static inline int kubuf_ring_sleep(struct kubuf_ring *ring, int timeout)
 }
 
 /**
- * kubuf_ring_wait_data() - wait until there is something for the consumer
+ * kubuf_ring_wait_bytes() - wait until there are so many bytes for the consumer
  * @ring: the ring
+ * @n: bytes, records with all that belongs to them; at most @ring->size
  * @timeout: milliseconds, at least, or -1 for no limit
  *
- * Return: 0, or -1 with errno set: ETIMEDOUT, EINTR; ENODATA, when there is none
- * and will be none any more; EPROTO, when the producer has written nonsense: the
- * ring is empty then, and can be used on.
+ * Return: 0, with fewer bytes than that if there will be no more; or as
+ * kubuf_ring_wait_data().
  */
-static inline int kubuf_ring_wait_data(struct kubuf_ring *ring, int timeout)
+static inline int kubuf_ring_wait_bytes(struct kubuf_ring *ring, size_t n,
+					int timeout)
 {
 	int err = 0;
 
-	while (!err && !kubuf_ring_has_data(ring)) {
+	while (!err && !kubuf_ring_has_bytes(ring, n)) {
 		__atomic_store_n(&ring->header->consumer_sleeps, 1,
 				 __ATOMIC_RELAXED);
 		/* The word before the look at the position. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!kubuf_ring_has_data(ring))
+		if (!kubuf_ring_has_bytes(ring, n))
 			err = kubuf_ring_sleep(ring, timeout);
 	}
 	__atomic_store_n(&ring->header->consumer_sleeps, 0, __ATOMIC_RELAXED);
@@ -646,10 +651,24 @@ static inline int kubuf_ring_wait_data(struct kubuf_ring *ring, int timeout)
 		errno = EPROTO;
 		return -1;
 	}
-	if (kubuf_ring_look(ring))
+	if (ring->seen_head != ring->next)
 		return 0;
 	errno = ENODATA;
 	return -1;
+}
+
+/**
+ * kubuf_ring_wait_data() - wait until there is something for the consumer
+ * @ring: the ring
+ * @timeout: milliseconds, at least, or -1 for no limit
+ *
+ * Return: 0, or -1 with errno set: ETIMEDOUT, EINTR; ENODATA, when there is none
+ * and will be none any more; EPROTO, when the producer has written nonsense: the
+ * ring is empty then, and can be used on.
+ */
+static inline int kubuf_ring_wait_data(struct kubuf_ring *ring, int timeout)
+{
+	return kubuf_ring_wait_bytes(ring, 1, timeout);
 }
 
 /**

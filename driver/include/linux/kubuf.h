@@ -151,6 +151,7 @@ struct kubuf_ring {
 struct kubuf_ring *__kubuf_ring_create(size_t size, enum kubuf_backing backing,
 				       unsigned int flags, int node,
 				       struct module *owner);
+void kubuf_ring_end(struct kubuf_ring *ring);
 void kubuf_ring_put(struct kubuf_ring *ring);
 
 bool __kubuf_ring_make_room(struct kubuf_ring *ring, u64 need);
@@ -228,6 +229,19 @@ static inline void kubuf_ring_commit(struct kubuf_ring *ring)
 	smp_mb();
 	if (unlikely(READ_ONCE(ring->header->consumer_sleeps)))
 		__kubuf_ring_wake(ring, &ring->header->consumer_sleeps);
+}
+
+/**
+ * kubuf_ring_lost() - how much the consumer never got
+ * @ring: a ring of which the kernel is the producer
+ *
+ * Context: any.
+ * Return: records (bytes, with %KUBUF_RING_BYTES) that found no room, or were
+ * overwritten.
+ */
+static inline u64 kubuf_ring_lost(const struct kubuf_ring *ring)
+{
+	return READ_ONCE(ring->lost);
 }
 
 /**
