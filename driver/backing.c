@@ -436,7 +436,7 @@ void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len)
 	struct folio *folio;
 	size_t sound;
 
-	*len = min_t(loff_t, *len, kubuf_size(buf) - pos);
+	*len = min_t(u64, *len, kubuf_size(buf) - pos);
 	if (kaddr) {
 		kaddr += pos;
 	} else {
