@@ -445,6 +445,9 @@ void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len)
 		kaddr = page_address(page) + offset;
 		sound = folio_size(folio) - offset -
 			(folio_page_idx(folio, page) << PAGE_SHIFT);
+		/* Of a folio in a driver's row there may be a part. */
+		if (buf->pages)
+			sound = PAGE_SIZE - offset;
 		*len = min(*len, sound);
 	}
 
