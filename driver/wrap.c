@@ -45,22 +45,38 @@ static bool is_wrappable(struct page *page, bool pfn_path)
 	/* Free, or the tail of what alloc_pages() gave in one piece. */
 	if (!folio_ref_count(folio))
 		return false;
-	/* Memory of a process or of a file, or in another buffer. */
+	/* Memory of a process or of a file. */
 	if (folio_test_lru(folio) || folio_mapped(folio) || folio->mapping)
 		return false;
-	if (!pfn_path && folio_test_dirty(folio))
-		return false;
 	return pfn_path || !folio_test_large(folio);
+}
+
+static bool is_first(struct page *page)
+{
+	return folio_page(page_folio(page), 0) == page;
 }
 
 /* Whether a page goes on where the one before ends, if they are of one piece. */
 static bool follows(struct page *page, struct page *before)
 {
-	struct folio *folio = page_folio(page);
+	return is_first(page) ||
+	       (before && before == page - 1 &&
+		page_folio(before) == page_folio(page));
+}
 
-	if (folio_page(folio, 0) == page)
-		return true;
-	return before && before == page - 1 && page_folio(before) == folio;
+/*
+ * Mark a page as one of a buffer: false if it is in one already, or in this one
+ * twice. What has several pages has one mark.
+ */
+static bool mark(struct page *page)
+{
+	return !is_first(page) || !folio_test_set_dirty(page_folio(page));
+}
+
+static void unmark(struct page *page)
+{
+	if (is_first(page))
+		folio_clear_dirty(page_folio(page));
 }
 
 /**
@@ -91,19 +107,18 @@ int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_wrap *wrap)
 		    !follows(pages[i], i ? pages[i - 1] : NULL))
 			goto err_free;
 	}
-	for (i = 0; i < nr && !buf->pfn_path; i++) {
-		/* Marked: it is there twice. */
-		if (folio_test_dirty(page_folio(pages[i])))
+	for (i = 0; i < nr; i++)
+		if (!mark(pages[i]))
 			goto err_marked;
+	for (i = 0; i < nr && !buf->pfn_path; i++)
 		kubuf_init_folio(page_folio(pages[i]), i);
-	}
 	buf->pages = pages;
 	buf->kaddr = wrap->addr;
 	return 0;
 
 err_marked:
 	while (i--)
-		folio_clear_dirty(page_folio(pages[i]));
+		unmark(pages[i]);
 err_free:
 	kvfree(pages);
 	return -EINVAL;
@@ -119,7 +134,7 @@ void kubuf_unwrap_memory(struct kubuf *buf)
 {
 	unsigned long i;
 
-	for (i = 0; i < buf->nr_pages && !buf->pfn_path; i++)
-		folio_clear_dirty(page_folio(buf->pages[i]));
+	for (i = 0; i < buf->nr_pages; i++)
+		unmark(buf->pages[i]);
 	kvfree(buf->pages);
 }

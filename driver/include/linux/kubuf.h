@@ -102,8 +102,9 @@ void kubuf_notify(struct kubuf *buf);
  * not called,
  * * %-EINVAL: not whole pages; slab memory (kmalloc() of up to
  *   KMALLOC_MAX_CACHE_SIZE); a stack; memory of the kernel image or of a module;
- *   memory that is free, reserved, in a page cache or mapped by a process; a
- *   large kmalloc() or compound page, or a part of one, without @pfn_path
+ *   memory that is free, reserved, in a page cache or mapped by a process, in
+ *   another buffer, or in this one twice; a large kmalloc() or compound page
+ *   without @pfn_path, or a part of one that is not its beginning
  * * %-ENOMEM: no memory
  */
 #define kubuf_wrap(wrap) __kubuf_wrap(wrap, THIS_MODULE)
