@@ -21,7 +21,7 @@
 
 #include "kubuf.h"
 
-/* A consumer that moves its position again and again is not run after. */
+/* Who moves a position again and again is not run after. */
 #define MAX_TRIES	16
 
 /* The pages of the data, twice, as one piece of address space. */
@@ -84,7 +84,8 @@ EXPORT_SYMBOL_GPL(__kubuf_ring_create);
  * kubuf_ring_end() - say that nothing will be produced any more
  * @ring: the ring
  *
- * Who waits for data in user space gets what there is, and is then told.
+ * Who waits for data in user space gets what there is, and is then told; who waits
+ * for room is told at once.
  *
  * Context: any that may take a spinlock; as the producer, or when there is none.
  */
@@ -100,8 +101,8 @@ EXPORT_SYMBOL_GPL(kubuf_ring_end);
  * kubuf_ring_put() - let a ring go
  * @ring: the ring, which neither side in the kernel uses any more
  *
- * Who waits for data in user space is told that there will be none. The buffer
- * lives as long as its other users.
+ * Who waits in user space is told that there will be no data and no room any
+ * more. The buffer lives as long as its other users.
  *
  * Context: process context; sleeps.
  */
@@ -250,7 +251,7 @@ bool __kubuf_ring_look(struct kubuf_ring *ring)
 	for (tries = 0; tries < MAX_TRIES; tries++) {
 		if (may_move)
 			follow_tail(ring);
-		/* Before the loads of the data: pairs with commit(). */
+		/* Before the data: pairs with kubuf_ring_commit(). */
 		head = smp_load_acquire(&ring->header->head);
 		if (likely(head - ring->next <= size_of(ring))) {
 			ring->seen_head = head;
@@ -264,6 +265,10 @@ bool __kubuf_ring_look(struct kubuf_ring *ring)
 	ring->broken = true;
 	begin_at(ring, head);
 	WRITE_ONCE(ring->header->tail, head);
+	/* There is room now; pairs with has_room(). */
+	smp_mb();
+	if (READ_ONCE(ring->header->producer_sleeps))
+		__kubuf_ring_wake(ring, &ring->header->producer_sleeps);
 	return false;
 }
 EXPORT_SYMBOL_GPL(__kubuf_ring_look);

@@ -3,6 +3,9 @@
  * A ring in a kubuf buffer, for one producer and one consumer: the side of a
  * program. C and C++, without a library; needs <linux/kubuf.h>.
  *
+ * Each side opens the buffer for itself: whether there was a KUBUF_NOTIFY is told
+ * to each open file once, so that of two sides with one file one would sleep on.
+ *
  * The other side is not trusted: what it says is read once, and checked before
  * it is used. No function writes outside of the ring or reads outside of it,
  * whatever the other side stores.
@@ -49,6 +52,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Who moves a position again and again is not run after. */
+#define KUBUF_RING_TRIES	16
 
 /**
  * struct kubuf_ring - one side of a ring
@@ -101,6 +107,13 @@ static inline unsigned char *kubuf_ring_at(const struct kubuf_ring *ring,
 					   uint64_t pos)
 {
 	return ring->data + (pos & ring->mask);
+}
+
+static inline void kubuf_ring_begin_at(struct kubuf_ring *ring, uint64_t pos)
+{
+	ring->tail = pos;
+	ring->next = pos;
+	ring->seen_head = pos;
 }
 
 /* Bytes of the data, by the length of the buffer; 0 if no ring fits it. */
@@ -182,20 +195,20 @@ static inline int kubuf_ring_open(struct kubuf_ring *ring, int fd)
 	ring->header = header;
 	ring->mask = size - 1;
 	ring->fd = fd;
-	ring->flags = __atomic_load_n(&header->flags, __ATOMIC_RELAXED);
-	/* What the other side does meanwhile is seen by whoever looks again. */
-	ring->tail = __atomic_load_n(&header->tail, __ATOMIC_RELAXED);
-	ring->next = ring->tail;
-	ring->seen_head = ring->tail;
-	ring->limit = ring->tail + size;
-	ring->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
-	ring->reserved = ring->head;
-	ring->lost = __atomic_load_n(&header->lost, __ATOMIC_RELAXED);
 	errno = EINVAL;
+	/* The last that is stored, and so the first that is loaded. */
 	if (__atomic_load_n(&header->magic, __ATOMIC_ACQUIRE) ==
 	    KUBUF_RING_MAGIC &&
-	    header->size == size)
+	    __atomic_load_n(&header->size, __ATOMIC_RELAXED) == size)
 		ring->data = kubuf_ring_map_data(fd, size);
+	ring->flags = __atomic_load_n(&header->flags, __ATOMIC_RELAXED);
+	ring->lost = __atomic_load_n(&header->lost, __ATOMIC_RELAXED);
+	/* The other side may move its own meanwhile: who needs it looks again. */
+	ring->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
+	ring->reserved = ring->head;
+	ring->limit = ring->head;
+	kubuf_ring_begin_at(ring, __atomic_load_n(&header->tail,
+						  __ATOMIC_RELAXED));
 	if (!ring->data) {
 		int err = errno;
 
@@ -315,8 +328,8 @@ static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, __u64 tail,
 	/* What the consumer was not given can't give way. */
 	if (need > kubuf_ring_size(ring) - (ring->reserved - ring->head))
 		return 0;
-	/* A consumer that moves its position again and again is not run after. */
-	for (tries = 0; tries < 16 && kubuf_ring_is_sane(ring, tail); tries++) {
+	for (tries = 0; tries < KUBUF_RING_TRIES &&
+	     kubuf_ring_is_sane(ring, tail); tries++) {
 		if (need <= kubuf_ring_size(ring) - (ring->reserved - tail)) {
 			ring->limit = tail + kubuf_ring_size(ring);
 			return 1;
@@ -325,7 +338,7 @@ static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, __u64 tail,
 		/* Ordered before the stores of what comes there. */
 		if (__atomic_compare_exchange_n(&ring->header->tail, &tail,
 						next, 0, __ATOMIC_SEQ_CST,
-						__ATOMIC_RELAXED)) {
+						__ATOMIC_ACQUIRE)) {
 			ring->limit = next + kubuf_ring_size(ring);
 			kubuf_ring_lose(ring, lost);
 			return 1;
@@ -422,13 +435,6 @@ static inline void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
 	kubuf_ring_commit(ring);
 }
 
-static inline void kubuf_ring_begin_at(struct kubuf_ring *ring, uint64_t pos)
-{
-	ring->tail = pos;
-	ring->next = pos;
-	ring->seen_head = pos;
-}
-
 /* See what has become of what was looked at, if the producer may overwrite. */
 static inline void kubuf_ring_follow_tail(struct kubuf_ring *ring)
 {
@@ -447,10 +453,10 @@ static inline int kubuf_ring_look(struct kubuf_ring *ring)
 	int may_move = !!(ring->flags & KUBUF_RING_OVERWRITE), tries;
 	uint64_t head = 0;
 
-	for (tries = 0; tries < 16; tries++) {
+	for (tries = 0; tries < KUBUF_RING_TRIES; tries++) {
 		if (may_move)
 			kubuf_ring_follow_tail(ring);
-		/* Before the loads of the data: pairs with commit(). */
+		/* Before the data: pairs with kubuf_ring_commit(). */
 		head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
 		if (__builtin_expect(head - ring->next <=
 				     kubuf_ring_size(ring), 1)) {
@@ -467,6 +473,8 @@ static inline int kubuf_ring_look(struct kubuf_ring *ring)
 	ring->broken = 1;
 	kubuf_ring_begin_at(ring, head);
 	__atomic_store_n(&ring->header->tail, head, __ATOMIC_RELEASE);
+	/* There is room now. */
+	kubuf_ring_wake(ring, &ring->header->producer_sleeps);
 	return 0;
 }
 
@@ -588,11 +596,16 @@ static inline int kubuf_ring_consume(struct kubuf_ring *ring, size_t n)
 	return kubuf_ring_release(ring);
 }
 
+/* The word before the look at the last position: pairs with who closes. */
+static inline int kubuf_ring_is_closed(const struct kubuf_ring *ring)
+{
+	return !!__atomic_load_n(&ring->header->closed, __ATOMIC_ACQUIRE);
+}
+
 /* Whether there are @n bytes, or it is of no use to wait for them. */
 static inline int kubuf_ring_has_bytes(struct kubuf_ring *ring, size_t n)
 {
-	/* Before the look at the last position: pairs with who sets it. */
-	int closed = !!__atomic_load_n(&ring->header->closed, __ATOMIC_ACQUIRE);
+	int closed = kubuf_ring_is_closed(ring);
 
 	kubuf_ring_look(ring);
 	return ring->seen_head - ring->next >= n || ring->broken || closed;
@@ -624,7 +637,7 @@ static inline int kubuf_ring_sleep(struct kubuf_ring *ring, int timeout)
 /**
  * kubuf_ring_wait_bytes() - wait until there are so many bytes for the consumer
  * @ring: the ring
- * @n: bytes, records with all that belongs to them; at most @ring->size
+ * @n: bytes, records with all that belongs to them; at most what the ring holds
  * @timeout: milliseconds, at least, or -1 for no limit
  *
  * Return: 0, with fewer bytes than that if there will be no more; or as
@@ -651,7 +664,9 @@ static inline int kubuf_ring_wait_bytes(struct kubuf_ring *ring, size_t n,
 		errno = EPROTO;
 		return -1;
 	}
-	if (ring->seen_head != ring->next)
+	/* What was there may have been overwritten: that is not the end. */
+	if (ring->seen_head != ring->next || !kubuf_ring_is_closed(ring) ||
+	    kubuf_ring_look(ring))
 		return 0;
 	errno = ENODATA;
 	return -1;
@@ -678,7 +693,7 @@ static inline int kubuf_ring_wait_data(struct kubuf_ring *ring, int timeout)
  * @timeout: milliseconds, at least, or -1 for no limit
  *
  * Return: 0, or -1 with errno set: ETIMEDOUT, EINTR; EMSGSIZE, if it is more than
- * the ring can hold.
+ * the ring can hold; EPIPE, if there is none and will be none any more.
  */
 static inline int kubuf_ring_wait_room(struct kubuf_ring *ring,
 				       uint32_t length, int timeout)
@@ -696,8 +711,14 @@ static inline int kubuf_ring_wait_room(struct kubuf_ring *ring,
 				 __ATOMIC_RELAXED);
 		/* The word before the look at the position. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!kubuf_ring_make_room(ring, need))
+		if (kubuf_ring_make_room(ring, need))
+			break;
+		if (kubuf_ring_is_closed(ring)) {
+			errno = EPIPE;
+			err = -1;
+		} else {
 			err = kubuf_ring_sleep(ring, timeout);
+		}
 	}
 	__atomic_store_n(&ring->header->producer_sleeps, 0, __ATOMIC_RELAXED);
 	return err;

@@ -288,10 +288,10 @@ static inline void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
  * copied and given back before the next. A producer in user space may still
  * write to them: what must not change is copied before it is looked at.
  *
- * Context: any; one consumer at a time.
- * Return: the address of the payload, or %NULL if there is no record. It is also
- * %NULL if the producer has written nonsense, of which kubuf_ring_wait_data()
- * tells; what was in the ring is dropped then.
+ * Context: any that may take a spinlock; one consumer at a time.
+ * Return: the address of the payload, or %NULL if there is no record, or it was
+ * overwritten just now. It is also %NULL if the producer has written nonsense, of
+ * which kubuf_ring_wait_data() tells; what was in the ring is dropped then.
  */
 static inline const void *kubuf_ring_next(struct kubuf_ring *ring, u32 *length)
 {
@@ -343,7 +343,7 @@ static inline bool kubuf_ring_release(struct kubuf_ring *ring)
  *
  * See kubuf_ring_next(), to which this is what bytes are to records.
  *
- * Context: any; one consumer at a time.
+ * Context: any that may take a spinlock; one consumer at a time.
  * Return: the address of the first of them.
  */
 static inline const void *kubuf_ring_data(struct kubuf_ring *ring,

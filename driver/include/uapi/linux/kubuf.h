@@ -238,7 +238,8 @@ struct kubuf_export {
  * @lost: records (bytes, with KUBUF_RING_BYTES) that were dropped or overwritten;
  *	written by the producer
  * @producer_sleeps: the producer waits for room
- * @closed: not 0: nothing will be produced any more; written by the producer
+ * @closed: not 0: nothing will be produced any more; written by the producer, or
+ *	by a driver that lets the ring go, and consumes no more either
  * @__reserved_producer: 0
  * @tail: bytes ever consumed, or overwritten; written by the consumer
  * @consumer_sleeps: the consumer waits for data
