@@ -30,7 +30,7 @@ OPS ?= 200000
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
-sources := Kbuild $(shell find driver selftests/importer -type f)
+sources := Kbuild $(shell find driver selftests/importer selftests/client -type f)
 
 # The sources are linked into the directory of that kernel and compiled there,
 # so that the modules for several kernels lie side by side.
@@ -38,11 +38,12 @@ define build-module
 	$(if $(release),,$(error No kernel build directory in $(KDIR): install linux-headers-$(shell uname -r) or give KDIR=))
 	@mkdir -p $(out)/selftests
 	@cp -rsf $(addprefix $(CURDIR)/,Kbuild driver) $(out)/
-	@cp -rsf $(CURDIR)/selftests/importer $(out)/selftests/
+	@cp -rsf $(CURDIR)/selftests/importer $(CURDIR)/selftests/client $(out)/selftests/
 	$(MAKE) -C $(KDIR) M=$(out) modules
 	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
 	@! [ -e $(out)/selftests/importer/kubuf_importer.ko ] || \
 		ln -f $(out)/selftests/importer/kubuf_importer.ko $(out)/
+	@ln -f $(out)/selftests/client/kubuf_client.ko $(out)/
 endef
 
 .PHONY: module demo test coverage testers model matrix accept kselftest
