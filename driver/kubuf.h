@@ -12,9 +12,9 @@
  * A file holds one reference to its buffer, and so does the node while it is
  * there. A buffer does not hold the module of its driver, or that could never
  * be unloaded: the driver puts its buffers before it goes, and the files, which
- * hold it, are all that could outlive that. A VMA holds its file, so nothing
- * that a fault reads can go away under it. A pin (GUP) holds a page and nothing
- * else: it can outlive all of these.
+ * hold it, are all that could outlive that. A VMA holds its file, so nothing that
+ * a fault reads can go away under it. A pin (GUP) holds a page and nothing else:
+ * it can outlive all of these.
  *
  * Locking
  *
@@ -26,7 +26,8 @@
  *			them the clearing of PG_reserved. Taken under mmap_lock.
  *   kubuf.file_lock	the inode, the numbers of files and of writers, and the
  *			seals. Taken under misc_mtx, which misc_open() holds
- *			around ->open(); the lock of a folio is taken under it.
+ *			around ->open(), and by kubuf_mmap() under mmap_lock;
+ *			the lock of a folio is taken under it.
  *   kubuf.notify_lock	the eventfds of the files. A spinlock, so that who
  *			notifies need not be able to sleep.
  *   names_lock		the list of named buffers and their state. Never held

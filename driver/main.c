@@ -133,7 +133,8 @@ static bool claim(struct kubuf *buf)
  * @mode: permission bits of the node, at most 0666; 0 is 0600
  *
  * A buffer has a node once in its life. It is for its driver to take it away:
- * KUBUF_DESTROY does not.
+ * KUBUF_DESTROY does not. The node can be opened as soon as it is there, and a
+ * module that fails to load is freed whoever has a file of its: register last.
  *
  * Context: process context; sleeps. Not in a file operation that the misc
  * device of the driver's own calls, as there misc_mtx is held.
@@ -182,7 +183,8 @@ EXPORT_SYMBOL_GPL(kubuf_register);
  * Files that are open, and mappings, stay. No other can be opened when this
  * returns, and the name is free.
  *
- * Context: process context; sleeps.
+ * Context: process context; sleeps. Not where misc_mtx is held, as for
+ * kubuf_register().
  */
 void kubuf_unregister(struct kubuf *buf)
 {

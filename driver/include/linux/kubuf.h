@@ -94,6 +94,9 @@ void kubuf_notify(struct kubuf *buf);
  * way, and is not zeroed: whoever opens the buffer sees what is in it. It counts
  * for no limit.
  *
+ * The dirty flag of the pages is used for as long as they are wrapped, and
+ * without @pfn_path their index and mapping, too.
+ *
  * Nothing but the pages says where memory comes from. Refused is what they show
  * to be unsafe; memory of another owner that looks the same can't be told apart.
  *
