@@ -2,6 +2,8 @@
 #
 #	make			the module, for the running kernel or for KDIR=
 #	make demo		all set-up, then a demonstration in a virtual machine
+#	make demo-stream	a stream from the kernel to a disk, without copies and
+#				with, in a virtual machine
 #	make test		all set-up, then every selftest in a virtual machine
 #	make coverage		what of the driver the selftests reach
 #	make testers		other people's testers, in a virtual machine
@@ -30,23 +32,25 @@ OPS ?= 200000
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
-sources := Kbuild $(shell find driver selftests/importer selftests/client -type f)
+# Modules that stand for others, for the tests.
+test_modules := $(addprefix selftests/,importer client)
+sources := Kbuild $(shell find driver samples $(test_modules) -type f)
 
 # The sources are linked into the directory of that kernel and compiled there,
 # so that the modules for several kernels lie side by side.
 define build-module
 	$(if $(release),,$(error No kernel build directory in $(KDIR): install linux-headers-$(shell uname -r) or give KDIR=))
 	@mkdir -p $(out)/selftests
-	@cp -rsf $(addprefix $(CURDIR)/,Kbuild driver) $(out)/
-	@cp -rsf $(CURDIR)/selftests/importer $(CURDIR)/selftests/client $(out)/selftests/
+	@cp -rsf $(addprefix $(CURDIR)/,Kbuild driver samples) $(out)/
+	@cp -rsf $(addprefix $(CURDIR)/,$(test_modules)) $(out)/selftests/
 	$(MAKE) -C $(KDIR) M=$(out) modules
 	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
 	@! [ -e $(out)/selftests/importer/kubuf_importer.ko ] || \
 		ln -f $(out)/selftests/importer/kubuf_importer.ko $(out)/
-	@ln -f $(out)/selftests/client/kubuf_client.ko $(out)/
+	@ln -f $(out)/samples/*.ko $(out)/selftests/client/*.ko $(out)/
 endef
 
-.PHONY: module demo test coverage testers model matrix accept kselftest
+.PHONY: module demo demo-stream test coverage testers model matrix accept kselftest
 .PHONY: selftests soak rdma
 .PHONY: bench bench-native check clean
 
@@ -83,6 +87,9 @@ accept:
 
 demo:
 	+@scripts/demo
+
+demo-stream:
+	+@scripts/demo-stream
 
 rdma:
 	+@scripts/rdma $(KERNEL) $(CONFIG)

@@ -10,6 +10,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -230,6 +231,17 @@ static inline int copy_struct_to_user(void __user *dst, size_t usize,
 	if (usize > ksize && clear_user(dst + size, usize - size))
 		return -EFAULT;
 	return copy_to_user(dst, src, size) ? -EFAULT : 0;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+/* For a sample. */
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*fn)(struct hrtimer *),
+				 clockid_t clock_id, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock_id, mode);
+	timer->function = fn;
 }
 #endif
 
