@@ -33,7 +33,7 @@ OPS ?= 200000
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
 # Modules that stand for others, for the tests.
-test_modules := $(addprefix selftests/,importer client)
+test_modules := $(addprefix selftests/,importer client ring)
 sources := Kbuild $(shell find driver samples $(test_modules) -type f)
 
 # The sources are linked into the directory of that kernel and compiled there,
@@ -44,10 +44,7 @@ define build-module
 	@cp -rsf $(addprefix $(CURDIR)/,Kbuild driver samples) $(out)/
 	@cp -rsf $(addprefix $(CURDIR)/,$(test_modules)) $(out)/selftests/
 	$(MAKE) -C $(KDIR) M=$(out) modules
-	@ln -f $(out)/driver/kubuf.ko $(out)/kubuf.ko
-	@! [ -e $(out)/selftests/importer/kubuf_importer.ko ] || \
-		ln -f $(out)/selftests/importer/kubuf_importer.ko $(out)/
-	@ln -f $(out)/samples/*.ko $(out)/selftests/client/*.ko $(out)/
+	@find $(addprefix $(out)/,driver samples selftests) -name '*.ko' -exec ln -f {} $(out)/ \;
 endef
 
 .PHONY: module demo demo-stream test coverage testers model matrix accept kselftest

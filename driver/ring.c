@@ -232,7 +232,8 @@ static void begin_at(struct kubuf_ring *ring, u64 pos)
 /* See what has become of what was looked at, if the producer may overwrite. */
 static void follow_tail(struct kubuf_ring *ring)
 {
-	u64 tail = READ_ONCE(ring->header->tail);
+	/* Before the other one, which is loaded next. */
+	u64 tail = smp_load_acquire(&ring->header->tail);
 
 	if (tail == ring->tail)
 		return;

@@ -438,7 +438,8 @@ static inline void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
 /* See what has become of what was looked at, if the producer may overwrite. */
 static inline void kubuf_ring_follow_tail(struct kubuf_ring *ring)
 {
-	uint64_t tail = __atomic_load_n(&ring->header->tail, __ATOMIC_RELAXED);
+	/* Before the other one, which is loaded next. */
+	uint64_t tail = __atomic_load_n(&ring->header->tail, __ATOMIC_ACQUIRE);
 
 	if (tail == ring->tail)
 		return;

@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A ring in a buffer: what one side produces the other receives, whichever of
+ * them is in the kernel.
+ */
+#include <sys/time.h>
+
+#include "kselftest_harness.h"
+#include "kubuf_ring_side.h"
+
+/* How often everything goes round. */
+#define ROUNDS		16
+
+#define BYTES		KUBUF_RING_BYTES
+#define OVERWRITE	KUBUF_RING_OVERWRITE
+
+struct both {
+	struct pair p;
+	struct ring_job produce;
+	struct ring_job consume;
+};
+
+struct kind {
+	__u32 in_kernel;
+	__u32 flags;
+	size_t size;		/* 0 is a page */
+	__u32 backing;
+};
+
+#define VARIANT(fixture, name, k, f, s, b)				\
+	FIXTURE_VARIANT_ADD(fixture, name) {				\
+		.kind = {						\
+			.in_kernel = k, .flags = f, .size = s,		\
+			.backing = KUBUF_BACKING_##b,			\
+		},							\
+	}
+
+#define SIZES(fixture, name, k, f)					\
+	VARIANT(fixture, name##_page, k, f, 0, VMALLOC);		\
+	VARIANT(fixture, name##_64k, k, f, 64 * KIB, PAGES);		\
+	VARIANT(fixture, name##_4m, k, f, 4 * MIB, HUGE)
+
+#define DIRECTIONS(fixture, name, f)					\
+	SIZES(fixture, name##_from_kernel, JOB_PRODUCE, f);		\
+	SIZES(fixture, name##_to_kernel, JOB_CONSUME, f);		\
+	SIZES(fixture, name##_programs, 0, f)
+
+/* Records are about as long as a page, and shorter than the ring. */
+static __u32 usual_length(const struct pair *p)
+{
+	return p->size < 8 * page_size() ? p->size / 8 : page_size();
+}
+
+static int open_both(struct both *b, const struct kind *kind)
+{
+	b->p.in_kernel = kind->in_kernel;
+	b->p.flags = kind->flags;
+	b->p.size = kind->size ? : page_size();
+	b->produce = (struct ring_job) {
+		.what = JOB_PRODUCE,
+		.flags = kind->flags & BYTES ? JOB_BYTES : JOB_NUMBERED,
+		.length = usual_length(&b->p),
+		.seed = 1,
+	};
+	b->consume = b->produce;
+	b->consume.what = JOB_CONSUME;
+	return open_pair(&b->p, kind->backing);
+}
+
+/* So much of both that all of the ring is used so often. */
+static void set_count(struct both *b, __u64 times)
+{
+	__u32 mean = b->produce.flags & JOB_RANDOM ? b->produce.length / 2 :
+						     b->produce.length;
+
+	b->produce.count = times * b->p.size;
+	if (!(b->p.flags & BYTES))
+		b->produce.count /= job_need(mean);
+	b->consume.count = b->produce.count;
+}
+
+FIXTURE(ring)
+{
+	struct both b;
+};
+
+FIXTURE_VARIANT(ring)
+{
+	struct kind kind;
+};
+
+DIRECTIONS(ring, records, 0);
+DIRECTIONS(ring, records_over, OVERWRITE);
+DIRECTIONS(ring, bytes, BYTES);
+DIRECTIONS(ring, bytes_over, BYTES | OVERWRITE);
+
+FIXTURE_SETUP(ring)
+{
+	ASSERT_EQ(0, open_both(&self->b, &variant->kind));
+}
+
+FIXTURE_TEARDOWN(ring)
+{
+	close_pair(&self->b.p);
+	EXPECT_EQ(-ENOENT, node_open(RING_NODE, O_RDWR));
+}
+
+/* Each once, in order and whole; where they may be lost, none is unaccounted. */
+TEST_F(ring, all_arrives)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+
+	b->produce.flags |= p->flags & BYTES ? 0 : JOB_RANDOM;
+	b->consume.flags = b->produce.flags;
+	set_count(b, rounds(4 * ROUNDS));
+	ASSERT_EQ(0, run_both(p, &b->produce, &b->consume));
+	EXPECT_EQ(0, b->produce.err);
+	EXPECT_EQ(0, b->consume.err);
+	EXPECT_EQ(0U, b->consume.bad);
+	EXPECT_EQ(b->produce.count, b->produce.done);
+	EXPECT_EQ(b->produce.done,
+		  b->consume.done + b->consume.missed);
+	EXPECT_EQ(b->consume.missed, header_of(p)->lost);
+	if (!(p->flags & OVERWRITE)) {
+		EXPECT_EQ(0U, b->consume.missed);
+	}
+	EXPECT_LT(0U, b->consume.done);
+	EXPECT_EQ(header_of(p)->head, header_of(p)->tail);
+}
+
+/* Nobody is woken who has not said that he sleeps. */
+TEST_F(ring, who_is_awake_is_not_woken)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+
+	b->consume.flags |= JOB_SPINS;
+	/* All of it has room: the producer does not sleep either. */
+	set_count(b, 1);
+	ASSERT_EQ(0, run_both(p, &b->produce, &b->consume));
+	EXPECT_EQ(0, b->consume.err);
+	EXPECT_EQ(b->consume.count, b->consume.done);
+	EXPECT_EQ(0, sequence_of(p->fd));
+}
+
+FIXTURE(dropping)
+{
+	struct both b;
+};
+
+FIXTURE_VARIANT(dropping)
+{
+	struct kind kind;
+};
+
+DIRECTIONS(dropping, records, 0);
+
+FIXTURE_SETUP(dropping)
+{
+	ASSERT_EQ(0, open_both(&self->b, &variant->kind));
+}
+
+FIXTURE_TEARDOWN(dropping)
+{
+	close_pair(&self->b.p);
+}
+
+/* Without a consumer the room is used up, and then the others are lost. */
+TEST_F(dropping, the_newest_are_dropped)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+	__u64 fit;
+
+	fit = p->size / job_need(b->produce.length);
+	b->produce.flags |= JOB_TRIES;
+	set_count(b, ROUNDS);
+	ASSERT_EQ(0, run_job(p, &b->produce));
+	EXPECT_EQ(b->produce.count - fit, b->produce.refused);
+	EXPECT_EQ(b->produce.refused, header_of(p)->lost);
+	b->consume.count = fit;
+	ASSERT_EQ(0, run_job(p, &b->consume));
+	EXPECT_EQ(fit, b->consume.done);
+	EXPECT_EQ(0U, b->consume.missed);
+	EXPECT_EQ(0U, b->consume.bad);
+}
+
+/* A consumer that never sleeps gets what the producer found room for. */
+TEST_F(dropping, what_is_dropped_is_counted)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+
+	b->produce.flags |= JOB_DROPS | JOB_RANDOM;
+	b->consume.flags |= JOB_SPINS | JOB_RANDOM;
+	set_count(b, rounds(4 * ROUNDS));
+	ASSERT_EQ(0, run_both(p, &b->produce, &b->consume));
+	EXPECT_EQ(0, b->produce.err);
+	EXPECT_EQ(0, b->consume.err);
+	EXPECT_EQ(0U, b->consume.bad);
+	EXPECT_EQ(b->consume.missed, b->produce.refused);
+	EXPECT_EQ(b->consume.missed, header_of(p)->lost);
+	EXPECT_EQ(b->produce.count,
+		  b->consume.done + b->consume.missed);
+}
+
+/* Payloads of each length up to two pages, or to what the ring can hold. */
+TEST_F(dropping, each_length)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+	__u32 length = 2 * page_size();
+
+	if (length > p->size - sizeof(struct kubuf_record))
+		length = p->size - sizeof(struct kubuf_record);
+	b->produce.flags = JOB_EACH;
+	b->produce.length = length;
+	b->produce.count = length + 1;
+	b->consume = b->produce;
+	b->consume.what = JOB_CONSUME;
+	ASSERT_EQ(0, run_both(p, &b->produce, &b->consume));
+	EXPECT_EQ(0, b->produce.err);
+	EXPECT_EQ(0, b->consume.err);
+	EXPECT_EQ(0U, b->consume.bad);
+	EXPECT_EQ(length + 1, b->consume.done);
+}
+
+FIXTURE(overwriting)
+{
+	struct both b;
+};
+
+FIXTURE_VARIANT(overwriting)
+{
+	struct kind kind;
+};
+
+DIRECTIONS(overwriting, records, OVERWRITE);
+DIRECTIONS(overwriting, bytes, BYTES | OVERWRITE);
+
+FIXTURE_SETUP(overwriting)
+{
+	ASSERT_EQ(0, open_both(&self->b, &variant->kind));
+}
+
+FIXTURE_TEARDOWN(overwriting)
+{
+	close_pair(&self->b.p);
+}
+
+/* Without a consumer the ring holds the newest: as many as fit. */
+TEST_F(overwriting, the_oldest_are_overwritten)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+	__u64 fit;
+
+	fit = p->flags & BYTES ? p->size :
+				 p->size / job_need(b->produce.length);
+	set_count(b, ROUNDS);
+	ASSERT_EQ(0, run_job(p, &b->produce));
+	EXPECT_EQ(0U, b->produce.refused);
+	EXPECT_EQ(b->produce.count - fit, header_of(p)->lost);
+	if (p->flags & BYTES) {
+		/* It begins where the consumer's position is. */
+		b->consume.count = fit;
+		ASSERT_EQ(0, run_job(p, &b->consume));
+		EXPECT_EQ(0U, b->consume.missed);
+	} else {
+		ASSERT_EQ(0, run_job(p, &b->consume));
+		EXPECT_EQ(header_of(p)->lost, b->consume.missed);
+	}
+	EXPECT_EQ(fit, b->consume.done);
+	EXPECT_EQ(0U, b->consume.torn);
+	EXPECT_EQ(0U, b->consume.bad);
+}
+
+FIXTURE(records)
+{
+	struct both b;
+};
+
+FIXTURE_VARIANT(records)
+{
+	struct kind kind;
+};
+
+DIRECTIONS(records, drop, 0);
+DIRECTIONS(records, over, OVERWRITE);
+
+FIXTURE_SETUP(records)
+{
+	ASSERT_EQ(0, open_both(&self->b, &variant->kind));
+}
+
+FIXTURE_TEARDOWN(records)
+{
+	close_pair(&self->b.p);
+}
+
+/* The largest record fills the ring, wherever in it that begins. */
+TEST_F(records, the_largest_fits)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+
+	for (int i = 0; i < 3; i++) {
+		b->produce.length = p->size - sizeof(struct kubuf_record);
+		b->produce.count = 1;
+		b->produce.done = 0;
+		b->consume = b->produce;
+		b->consume.what = JOB_CONSUME;
+		ASSERT_EQ(0, run_job(p, &b->produce));
+		EXPECT_EQ(p->size, header_of(p)->head - header_of(p)->tail);
+		ASSERT_EQ(0, run_job(p, &b->consume));
+		EXPECT_EQ(1U, b->consume.done);
+		/* Go on from somewhere else. */
+		b->produce.length = 8;
+		b->produce.done = 0;
+		b->consume.length = 8;
+		b->consume.done = 0;
+		ASSERT_EQ(0, run_job(p, &b->produce));
+		ASSERT_EQ(0, run_job(p, &b->consume));
+	}
+}
+
+static int wait_room_for(struct pair *p, __u32 length)
+{
+	struct ring_args args = { .job.length = length };
+
+	if (p->in_kernel == JOB_PRODUCE)
+		return kioctl(p->driver, RING_WAIT_ROOM, &args);
+	return job_wait_room(&p->side[JOB_PRODUCE].ring, length);
+}
+
+/* One byte more is refused, is counted, and harms none that are there. */
+TEST_F(records, one_more_does_not_fit)
+{
+	struct both *b = &self->b;
+	struct pair *p = &b->p;
+	__u32 most = p->size - sizeof(struct kubuf_record);
+
+	EXPECT_EQ(0, wait_room_for(p, most));
+	EXPECT_EQ(-EMSGSIZE, wait_room_for(p, most + 1));
+	EXPECT_EQ(-EMSGSIZE, wait_room_for(p, UINT32_MAX));
+	b->produce.count = 1;
+	ASSERT_EQ(0, run_job(p, &b->produce));
+	for (__u64 i = 1; i < 3; i++) {
+		struct ring_job large = b->produce;
+
+		large.flags |= JOB_TRIES;
+		large.length = i == 1 ? most + 1 : UINT32_MAX;
+		large.done = 0;
+		ASSERT_EQ(0, run_job(p, &large));
+		EXPECT_EQ(1U, large.refused);
+		EXPECT_EQ(i, header_of(p)->lost);
+	}
+	b->consume.count = 1;
+	ASSERT_EQ(0, run_job(p, &b->consume));
+	EXPECT_EQ(1U, b->consume.done);
+}
+
+FIXTURE(end)
+{
+	struct pair p;
+};
+
+FIXTURE_VARIANT(end)
+{
+	__u32 in_kernel;
+};
+
+FIXTURE_VARIANT_ADD(end, from_kernel) { .in_kernel = JOB_PRODUCE };
+FIXTURE_VARIANT_ADD(end, to_kernel) { .in_kernel = JOB_CONSUME };
+
+FIXTURE_SETUP(end)
+{
+	self->p.in_kernel = variant->in_kernel;
+	self->p.size = page_size();
+	self->p.flags = 0;
+	ASSERT_EQ(0, open_pair(&self->p, KUBUF_BACKING_VMALLOC));
+}
+
+FIXTURE_TEARDOWN(end)
+{
+	close_pair(&self->p);
+}
+
+static int let_go(const struct pair *p)
+{
+	struct ring_args args = {};
+
+	return kioctl(p->driver, RING_PUT, &args);
+}
+
+static void produce_some(struct pair *p, __u64 count, __u32 length)
+{
+	struct ring_job job = {
+		.what = JOB_PRODUCE,
+		.flags = JOB_TRIES,
+		.length = length,
+		.count = count,
+	};
+
+	run_job(p, &job);
+}
+
+struct waiter {
+	struct pair *p;
+	pid_t tid;
+	int err;
+};
+
+static void *wait_for_other(void *arg)
+{
+	struct waiter *w = arg;
+	bool produces = w->p->in_kernel == JOB_CONSUME;
+	struct side *side = &w->p->side[produces ? JOB_PRODUCE : JOB_CONSUME];
+
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELEASE);
+	w->err = produces ? job_wait_room(&side->ring, 100) :
+			    job_wait_data(&side->ring);
+	return NULL;
+}
+
+/* Wait until a thread sleeps. */
+static bool is_asleep(const pid_t *at)
+{
+	char path[64], line[256];
+	const char *state;
+	pid_t tid;
+
+	for (int i = 0; i < JOB_LOST; i++) {
+		tid = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+		if (tid && !file_line(path, line, sizeof(line))) {
+			state = strrchr(line, ')');
+			if (state && state[2] == 'S')
+				return true;
+		}
+		usleep(1000);
+	}
+	return false;
+}
+
+/* Who sleeps is told. */
+TEST_F(end, wakes_who_waits)
+{
+	struct waiter w = { .p = &self->p };
+	pthread_t thread;
+
+	if (variant->in_kernel == JOB_CONSUME)
+		produce_some(&self->p, 100, 100);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_other, &w));
+	EXPECT_TRUE(is_asleep(&w.tid));
+	EXPECT_EQ(0, let_go(&self->p));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(variant->in_kernel == JOB_CONSUME ? -EPIPE : -ENODATA, w.err);
+}
+
+/* A thread of the driver that waits for the program ends when it is to. */
+TEST_F(end, a_thread_of_the_driver_can_be_stopped)
+{
+	struct ring_job job = {
+		.what = variant->in_kernel,
+		.length = 100,
+		.count = 1000,
+	};
+	__u32 *sleeps = job.what == JOB_CONSUME ?
+			&header_of(&self->p)->consumer_sleeps :
+			&header_of(&self->p)->producer_sleeps;
+
+	ASSERT_EQ(0, start_job(&self->p, &job));
+	while (!JOB_LOAD(*sleeps))
+		usleep(1000);
+	ASSERT_EQ(0, end_job(&self->p, &job, 10));
+	EXPECT_EQ(-ETIME, job.err);
+	EXPECT_GT(1000U, job.done);
+	EXPECT_EQ(0U, JOB_LOAD(*sleeps));
+	EXPECT_EQ(0, let_go(&self->p));
+}
+
+static void nothing(int signal)
+{
+}
+
+/* And a program that waits in the driver can be interrupted. */
+TEST_F(end, a_signal_interrupts)
+{
+	struct itimerval soon = { .it_value.tv_usec = 100000 };
+	struct sigaction act = { .sa_handler = nothing };
+	struct ring_args args = { .job.length = 100 };
+	bool consumes = variant->in_kernel == JOB_CONSUME;
+
+	if (!consumes)
+		produce_some(&self->p, 100, 100);
+	ASSERT_EQ(0, sigaction(SIGALRM, &act, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
+	EXPECT_EQ(-EINTR, kioctl(self->p.driver, consumes ? RING_WAIT_DATA :
+				 RING_WAIT_ROOM, &args));
+	EXPECT_EQ(0, let_go(&self->p));
+}
+
+/* The memory stays as long as somebody maps it. */
+TEST_F(end, the_mapping_stays)
+{
+	struct kubuf_ring_header *header = header_of(&self->p);
+
+	ASSERT_EQ(0, let_go(&self->p));
+	EXPECT_EQ(1U, header->closed);
+	header->tail = 5;
+	EXPECT_EQ(5U, header->tail);
+	EXPECT_EQ(-ENXIO, let_go(&self->p));
+}
+
+/* What is there can be taken, and then there is no more. */
+TEST(the_rest_can_be_taken)
+{
+	struct pair p = { .in_kernel = JOB_PRODUCE, .size = page_size() };
+	struct kubuf_ring *ring = &p.side[JOB_CONSUME].ring;
+	const void *payload;
+	__u32 length;
+
+	ASSERT_EQ(0, open_pair(&p, KUBUF_BACKING_VMALLOC));
+	produce_some(&p, 2, 100);
+	ASSERT_EQ(0, let_go(&p));
+	for (__u64 i = 0; i < 2; i++) {
+		EXPECT_EQ(0, kubuf_ring_wait_data(ring, JOB_LOST));
+		payload = kubuf_ring_next(ring, &length);
+		ASSERT_NE(NULL, payload);
+		EXPECT_EQ(100U, length);
+		EXPECT_TRUE(job_is(payload, length, i));
+		EXPECT_TRUE(kubuf_ring_release(ring));
+	}
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(-1, kubuf_ring_wait_data(ring, JOB_LOST));
+		EXPECT_EQ(ENODATA, errno);
+	}
+	close_pair(&p);
+}
+
+/* What is no ring, or not any more, is not taken for one. */
+TEST(not_a_ring)
+{
+	struct pair p = { .size = page_size() };
+	struct kubuf_ring_header *header;
+	struct kubuf_ring ring;
+	int fd;
+
+	fd = buf_create(KUBUF_BACKING_VMALLOC, 2 * page_size(), 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-1, kubuf_ring_open(&ring, fd));
+	EXPECT_EQ(EINVAL, errno);
+	close(fd);
+	for (size_t n = 1; n < 5; n++) {
+		bool fits = n == 2 || n == 3;
+
+		fd = buf_create(KUBUF_BACKING_VMALLOC, n * page_size(), 0);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(fits ? 0 : -1, kubuf_ring_init(fd, 0));
+		EXPECT_EQ(fits ? 0 : -1, kubuf_ring_open(&ring, fd));
+		if (fits) {
+			kubuf_ring_close(&ring);
+		} else {
+			EXPECT_EQ(EINVAL, errno);
+		}
+		EXPECT_EQ(0, buf_mappings(fd));
+		close(fd);
+	}
+	ASSERT_EQ(0, open_pair(&p, KUBUF_BACKING_VMALLOC));
+	header = header_of(&p);
+	header->size = 2 * page_size();
+	EXPECT_EQ(-1, kubuf_ring_open(&ring, p.fd));
+	EXPECT_EQ(EINVAL, errno);
+	header->size = page_size();
+	header->magic++;
+	EXPECT_EQ(-1, kubuf_ring_open(&ring, p.fd));
+	EXPECT_EQ(EINVAL, errno);
+	header->magic--;
+	EXPECT_EQ(0, kubuf_ring_open(&ring, p.fd));
+	kubuf_ring_close(&ring);
+	close_pair(&p);
+}
+
+/* What a driver may not ask for. */
+TEST(driver_asks_for_nonsense)
+{
+	struct ring_args args = { .name = RING_NODE };
+	static const struct {
+		__u64 size;
+		__u32 backing;
+		__u32 flags;
+		int err;
+	} asks[] = {
+		{ 0, KUBUF_BACKING_VMALLOC, 0, -EINVAL },
+		{ 2048, KUBUF_BACKING_VMALLOC, 0, -EINVAL },
+		{ 12288, KUBUF_BACKING_VMALLOC, 0, -EINVAL },
+		{ 4097, KUBUF_BACKING_VMALLOC, 0, -EINVAL },
+		{ 1ULL << 62, KUBUF_BACKING_VMALLOC, 0, -EINVAL },
+		{ 1ULL << 61, KUBUF_BACKING_VMALLOC, 0, -EFBIG },
+		{ 4096, 0, 0, -EINVAL },
+		{ 4096, KUBUF_BACKING_WRAPPED, 0, -EINVAL },
+		{ 4096, KUBUF_BACKING_VMALLOC, 4, -EINVAL },
+	};
+	int driver = ring_driver_open();
+
+	ASSERT_LE(0, driver);
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+		args.size = asks[i].size;
+		args.backing = asks[i].backing;
+		args.flags = asks[i].flags;
+		EXPECT_EQ(asks[i].err, kioctl(driver, RING_CREATE, &args))
+			TH_LOG("%zu", i);
+	}
+	close(driver);
+	ring_driver_unload();
+}
+
+TEST_HARNESS_MAIN
