@@ -47,6 +47,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* The C library has it for more than the language's standard alone. */
+#ifndef MAP_ANONYMOUS
+#include <asm/mman.h>
+#endif
+
 #include <linux/kubuf.h>
 
 #ifdef __cplusplus
