@@ -379,3 +379,7 @@ int kubuf_ring_wait_room(struct kubuf_ring *ring, u32 length)
 	return err || must_stop() ? -EINTR : 0;
 }
 EXPORT_SYMBOL_GPL(kubuf_ring_wait_room);
+
+#if IS_ENABLED(CONFIG_KUBUF_KUNIT_TEST)
+#include "ring_kunit.c"
+#endif
