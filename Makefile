@@ -13,12 +13,13 @@
 #	make rdma		buffers in two virtual machines, from one to the other
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
+#	make ring-storm		RECORDS= (100 million) and SLEEPS= (10 million), the same
 #	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
 #	make bench-native	the benchmark on this machine (root)
 #	make check		every static check
 #	make clean
 #
-# test, model, soak and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; test takes
+# test, model, soak, ring-storm and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; test takes
 # TESTS="map_test pin_test", the programs of selftests/ that are to run; model takes
 # OPS=, SEED= and, for its other options, MODEL= besides. What kbuild understands
 # (W=1, C=1, CC=, LLVM=1, V=1) is passed on.
@@ -48,7 +49,7 @@ define build-module
 endef
 
 .PHONY: module demo demo-stream test coverage testers model matrix accept kselftest
-.PHONY: selftests soak rdma
+.PHONY: selftests soak ring-storm rdma
 .PHONY: bench bench-native check clean
 
 module:
@@ -93,6 +94,10 @@ rdma:
 
 soak:
 	+@scripts/soak $(GIB) $(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) $(CONFIG)
+
+ring-storm:
+	+@RECORDS=$(RECORDS) SLEEPS=$(SLEEPS) scripts/ring-storm \
+		$(if $(filter-out file,$(origin KERNEL)),$(KERNEL),newest) $(CONFIG)
 
 bench:
 	+@scripts/bench $(BENCH)

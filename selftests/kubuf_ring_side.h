@@ -47,6 +47,57 @@ static inline bool job_must_stop(void)
 
 #define RING_NODE	"ring-test"
 
+#define BYTES		KUBUF_RING_BYTES
+#define OVERWRITE	KUBUF_RING_OVERWRITE
+
+/*
+ * A variant for each ring: which side is in the kernel, KUBUF_RING_*, bytes of
+ * data (0 is a page), backing.
+ */
+struct kind {
+	__u32 in_kernel;
+	__u32 flags;
+	size_t size;
+	__u32 backing;
+};
+
+#define RING_VARIANT(fixture, name, k, f, s, b)				\
+	FIXTURE_VARIANT_ADD(fixture, name) {				\
+		.kind = {						\
+			.in_kernel = k, .flags = f, .size = s,		\
+			.backing = KUBUF_BACKING_##b,			\
+		},							\
+	}
+
+#define RING_SIZES(fixture, name, k, f)					\
+	RING_VARIANT(fixture, name##_page, k, f, 0, VMALLOC);		\
+	RING_VARIANT(fixture, name##_64k, k, f, 64 * KIB, PAGES);	\
+	RING_VARIANT(fixture, name##_4m, k, f, 4 * MIB, HUGE)
+
+#define RING_VARIANTS(fixture, name, f)					\
+	RING_SIZES(fixture, name##_from_kernel, JOB_PRODUCE, f);	\
+	RING_SIZES(fixture, name##_to_kernel, JOB_CONSUME, f);		\
+	RING_SIZES(fixture, name##_programs, 0, f)
+
+/* The same for a side that the other one attacks: whether that is the kernel's. */
+#define HOSTILE_VARIANT(fixture, name, k, f, n)				\
+	FIXTURE_VARIANT_ADD(fixture, name) {				\
+		.in_kernel = k, .flags = f, .pages = n,			\
+	}
+
+#define HOSTILE_VARIANTS(fixture)					\
+	HOSTILE_VARIANT(fixture, kernel_records, true, 0, 1);		\
+	HOSTILE_VARIANT(fixture, kernel_records_over, true, OVERWRITE, 1); \
+	HOSTILE_VARIANT(fixture, kernel_records_over_16, true, OVERWRITE, 16); \
+	HOSTILE_VARIANT(fixture, kernel_bytes, true, BYTES, 1);		\
+	HOSTILE_VARIANT(fixture, kernel_bytes_over, true, BYTES | OVERWRITE, \
+			16);						\
+	HOSTILE_VARIANT(fixture, program_records, false, 0, 1);		\
+	HOSTILE_VARIANT(fixture, program_records_over, false, OVERWRITE, 16); \
+	HOSTILE_VARIANT(fixture, program_bytes, false, BYTES, 1);	\
+	HOSTILE_VARIANT(fixture, program_bytes_over, false,		\
+			BYTES | OVERWRITE, 1)
+
 /* In ms: the test itself is ended before. */
 #define JOB_FOREVER	(24 * 3600 * 1000)
 
