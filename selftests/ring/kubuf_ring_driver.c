@@ -137,14 +137,14 @@ static int join(struct ring_file *rf, struct ring_args *args)
 
 static int make_noise(void *arg)
 {
-	struct kubuf *buf = arg->buf;
+	struct kubuf_ring *ring = arg;
 	u64 n = (uintptr_t)current;
 
 	while (!kthread_should_stop()) {
 		n = job_mix(n + 1);
 		udelay(n % 64);
 		if (n >> 32 & 1)
-			kubuf_notify(buf);
+			kubuf_notify(ring->buf);
 		usleep_range(50, 2000);
 	}
 	return 0;

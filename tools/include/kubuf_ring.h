@@ -617,6 +617,20 @@ static inline int kubuf_ring_has_bytes(struct kubuf_ring *ring, size_t n)
 	return ring->seen_head - ring->next >= n || ring->broken || closed;
 }
 
+/**
+ * kubuf_ring_has_data() - whether kubuf_ring_wait_data() would not wait
+ * @ring: the ring
+ *
+ * For who waits in another way, as with an eventfd: sets consumer_sleeps of the
+ * header to 1, has a full barrier, asks again, and then waits.
+ *
+ * Return: whether there is something to be told.
+ */
+static inline int kubuf_ring_has_data(struct kubuf_ring *ring)
+{
+	return kubuf_ring_has_bytes(ring, 1);
+}
+
 /* Sleep until the other side has called KUBUF_NOTIFY since the last look. */
 static inline int kubuf_ring_sleep(struct kubuf_ring *ring, int timeout)
 {
