@@ -9,7 +9,7 @@
 
 /* How many if nobody says, and how long it may take. */
 #define RECORDS		400000
-#define SLEEPS		8000
+#define SLEEPS		3000
 #define HOURS		24
 
 #define NOISES		4
