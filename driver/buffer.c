@@ -288,7 +288,7 @@ struct kubuf *__kubuf_create(size_t length, enum kubuf_backing backing,
 EXPORT_SYMBOL_GPL(__kubuf_create);
 
 /* See kubuf_wrap(). */
-struct kubuf *__kubuf_wrap(const struct kubuf_wrap *wrap, struct module *owner)
+struct kubuf *__kubuf_wrap(const struct kubuf_memory *wrap, struct module *owner)
 {
 	struct kubuf *buf;
 	int err;

@@ -252,7 +252,7 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 /* A large kmalloc() gives pages as others do. */
-#define PageLargeKmalloc(page) false
+#define PageLargeKmalloc(page) ((void)(page), false)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)

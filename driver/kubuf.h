@@ -227,7 +227,7 @@ bool kubuf_has_poison(struct page *page, unsigned long nr);
 void kubuf_init_folio(struct folio *folio, unsigned long index);
 
 /* wrap.c */
-int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_wrap *wrap);
+int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_memory *wrap);
 void kubuf_unwrap_memory(struct kubuf *buf);
 
 /* buffer.c */

@@ -139,6 +139,7 @@ static bool claim(struct kubuf *buf)
  * Context: process context; sleeps. Not in a file operation that the misc
  * device of the driver's own calls, as there misc_mtx is held.
  * Return: 0, or
+ *
  * * %-EINVAL: no name for a node, or @mode has other bits
  * * %-ENAMETOOLONG: KUBUF_NAME_SIZE bytes or more
  * * %-EEXIST: the name is taken

@@ -542,6 +542,7 @@ int kubuf_mmap_prepare(struct vm_area_desc *desc)
  *
  * Context: in mmap(), under mmap_lock.
  * Return: 0, or
+ *
  * * %-EINVAL: reaches past the end of the buffer, or private on the PFN path
  * * %-EPERM: executable, a reserved buffer without CAP_SYS_RAWIO, or shared and
  *   writable though the buffer is sealed

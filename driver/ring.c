@@ -335,6 +335,7 @@ static bool has_room(struct kubuf_ring *ring, u64 need)
  *
  * Context: process context; sleeps. One consumer at a time.
  * Return: 0, or
+ *
  * * %-EINTR: a signal, or kthread_stop()
  * * %-EPROTO: the producer had written nonsense; the ring is empty now, and can be
  *   used on
@@ -362,6 +363,7 @@ EXPORT_SYMBOL_GPL(kubuf_ring_wait_data);
  *
  * Context: process context; sleeps. One producer at a time.
  * Return: 0, or
+ *
  * * %-EMSGSIZE: more than the ring can hold
  * * %-EINTR: a signal, or kthread_stop()
  */

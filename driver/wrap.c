@@ -11,7 +11,7 @@
 #include "kubuf.h"
 
 /* The page at an index, or NULL if there is none. */
-static struct page *page_at(const struct kubuf_wrap *wrap, unsigned long index)
+static struct page *page_at(const struct kubuf_memory *wrap, unsigned long index)
 {
 	void *addr = wrap->addr + (index << PAGE_SHIFT);
 	struct page *page;
@@ -89,7 +89,7 @@ static void unmark(struct page *page)
  * * %-EINVAL: not memory for that, see kubuf_wrap()
  * * %-ENOMEM: no memory for the table of pages
  */
-int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_wrap *wrap)
+int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_memory *wrap)
 {
 	unsigned long nr = buf->nr_pages, i;
 	struct page **pages;

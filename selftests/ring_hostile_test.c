@@ -169,7 +169,7 @@ static void say_again(struct attack *a)
 
 /*
  * The other side behaves: a consumer takes it that there is nothing; a producer
- * begins where it is. It opens the ring anew.
+ * begins where the consumer is, who waits. It opens the ring anew.
  */
 static int behave(struct attack *a)
 {
@@ -182,10 +182,13 @@ static int behave(struct attack *a)
 	header->consumer_sleeps = 0;
 	header->producer_sleeps = 0;
 	say_again(a);
-	if (a->victim == JOB_PRODUCE)
+	if (a->victim == JOB_PRODUCE) {
 		header->tail = header->head;
-	else
+	} else {
 		header->head = header->tail;
+		/* What it was told of before it takes to be there, up to here. */
+		wait_for_data(a);
+	}
 	close_side(&a->p, a->friend);
 	return open_side(&a->p, a->friend);
 }

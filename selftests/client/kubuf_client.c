@@ -318,7 +318,7 @@ static struct page **make_row(const struct memory *m, void *addr, size_t length,
 
 static int wrap_memory(struct object *obj, size_t length, u32 flags)
 {
-	struct kubuf_wrap wrap = {
+	struct kubuf_memory wrap = {
 		.length = length,
 		.pfn_path = obj->pfn_path,
 		.release = release,

@@ -28,7 +28,7 @@ struct page;
 struct vm_area_struct;
 
 /**
- * struct kubuf_wrap - memory that a driver has, and gives to user space
+ * struct kubuf_memory - memory that a driver has, and gives to user space
  * @addr: address of the memory, a multiple of the page size: of kmalloc(),
  *	vmalloc_user() or alloc_pages_exact(); or %NULL
  * @pages: if there is no @addr: the pages
@@ -41,7 +41,7 @@ struct vm_area_struct;
  *	then stays until it is unpinned. May be %NULL if the memory is never freed
  * @data: for @release
  */
-struct kubuf_wrap {
+struct kubuf_memory {
 	void *addr;
 	struct page **pages;
 	size_t length;
@@ -53,7 +53,7 @@ struct kubuf_wrap {
 struct kubuf *__kubuf_create(size_t length, enum kubuf_backing backing,
 			     unsigned int flags, int node,
 			     struct module *owner);
-struct kubuf *__kubuf_wrap(const struct kubuf_wrap *wrap,
+struct kubuf *__kubuf_wrap(const struct kubuf_memory *wrap,
 			   struct module *owner);
 void kubuf_put(struct kubuf *buf);
 
@@ -77,6 +77,7 @@ void kubuf_notify(struct kubuf *buf);
  *
  * Context: process context; sleeps.
  * Return: the buffer, with a reference for kubuf_put(), or
+ *
  * * %-EINVAL: an argument is wrong
  * * %-EFBIG: more than the backing can ever give
  * * %-ENOSPC: above the limit of all buffers
@@ -103,6 +104,7 @@ void kubuf_notify(struct kubuf *buf);
  * Context: process context; sleeps.
  * Return: the buffer, with a reference for kubuf_put(), or, and then @release is
  * not called,
+ *
  * * %-EINVAL: not whole pages; slab memory (kmalloc() of up to
  *   KMALLOC_MAX_CACHE_SIZE); a stack; memory of the kernel image or of a module;
  *   memory that is free, reserved, in a page cache or mapped by a process, in
