@@ -11,6 +11,7 @@
 
 /* In ms: what has no reason to come back does not, for so long. */
 #define A_WHILE		300
+#define A_MOMENT	30
 
 /* What is beside the ring, in the same page and in other buffers. */
 #define GUARDS		2
@@ -137,16 +138,20 @@ static struct ring_job provoke(struct attack *a)
 }
 
 /* What waiting for data answers; -EAGAIN if it does not come back for a while. */
-static int wait_for_data(struct attack *a)
+static int wait_for_data(struct attack *a, int ms)
 {
-	struct itimerval soon = { .it_value.tv_usec = A_WHILE * 1000 };
+	/* Again and again: the first may come before there is a wait. */
+	struct itimerval soon = {
+		.it_value.tv_usec = ms * 1000,
+		.it_interval.tv_usec = ms * 1000,
+	};
 	static const struct itimerval never;
 	struct ring_args args = {};
 	int err;
 
 	if (!a->p.in_kernel) {
 		err = kubuf_ring_wait_data(&a->p.side[JOB_CONSUME].ring,
-					   A_WHILE) ? -errno : 0;
+					   ms) ? -errno : 0;
 		return err == -ETIMEDOUT ? -EAGAIN : err;
 	}
 	setitimer(ITIMER_REAL, &soon, NULL);
@@ -187,7 +192,7 @@ static int behave(struct attack *a)
 	} else {
 		header->head = header->tail;
 		/* What it was told of before it takes to be there, up to here. */
-		wait_for_data(a);
+		wait_for_data(a, A_MOMENT);
 	}
 	close_side(&a->p, a->friend);
 	return open_side(&a->p, a->friend);
@@ -434,7 +439,7 @@ static bool attack_for(struct attack *a, double how_long)
 		provoke(a);
 		/* What is told of nonsense is for the next look to tell again. */
 		if (a->victim == JOB_CONSUME)
-			wait_for_data(a);
+			wait_for_data(a, A_WHILE);
 	}
 	__atomic_store_n(&a->stop, 1, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
@@ -495,8 +500,8 @@ TEST_F(consumer, producer_is_nowhere)
 		a->header->head = head;
 		EXPECT_EQ(-EAGAIN, provoke(a).err);
 		EXPECT_EQ(head, a->header->tail);
-		EXPECT_EQ(-EPROTO, wait_for_data(a));
-		EXPECT_EQ(-EAGAIN, wait_for_data(a));
+		EXPECT_EQ(-EPROTO, wait_for_data(a, A_WHILE));
+		EXPECT_EQ(-EAGAIN, wait_for_data(a, A_MOMENT));
 		EXPECT_TRUE(works_on(a))
 			TH_LOG("head %u", i);
 	}
@@ -512,10 +517,10 @@ TEST_F(consumer, producer_gives_what_it_has_not_stored)
 	while (!provoke(a).err)
 		;
 	if (a->p.flags & BYTES) {
-		EXPECT_EQ(-EAGAIN, wait_for_data(a));
+		EXPECT_EQ(-EAGAIN, wait_for_data(a, A_MOMENT));
 	} else {
-		EXPECT_EQ(-EPROTO, wait_for_data(a));
-		EXPECT_EQ(-EAGAIN, wait_for_data(a));
+		EXPECT_EQ(-EPROTO, wait_for_data(a, A_WHILE));
+		EXPECT_EQ(-EAGAIN, wait_for_data(a, A_MOMENT));
 	}
 	EXPECT_EQ(a->header->head, a->header->tail);
 	EXPECT_TRUE(works_on(a));
@@ -532,7 +537,7 @@ TEST_F(consumer, nonsense_makes_room)
 	EXPECT_EQ(-EAGAIN, provoke(a).err);
 	EXPECT_EQ(0U, a->header->producer_sleeps);
 	EXPECT_EQ(before + 1, sequence_of(a->p.fd));
-	EXPECT_EQ(-EPROTO, wait_for_data(a));
+	EXPECT_EQ(-EPROTO, wait_for_data(a, A_WHILE));
 	EXPECT_TRUE(works_on(a));
 }
 
@@ -543,7 +548,7 @@ TEST_F(consumer, header_is_overwritten)
 	memset(a->header, 0xff, sizeof(*a->header));
 	a->header->closed = 0;
 	provoke(a);
-	wait_for_data(a);
+	wait_for_data(a, A_WHILE);
 	EXPECT_TRUE(works_on(a));
 }
 
@@ -628,7 +633,7 @@ TEST_F(record, of_any_length)
 		/* It is not what was sent, but it was a record. */
 		EXPECT_EQ(tries[i].err ? 0U : 1U, job.bad + job.done);
 		EXPECT_EQ(a->header->head, a->header->tail);
-		EXPECT_EQ(tries[i].err ? : -EAGAIN, wait_for_data(a))
+		EXPECT_EQ(tries[i].err ? : -EAGAIN, wait_for_data(a, A_WHILE))
 			TH_LOG("%zu", i);
 		EXPECT_TRUE(works_on(a));
 	}
