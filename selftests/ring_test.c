@@ -591,6 +591,56 @@ TEST(an_example_in_python)
 }
 
 /* What is no ring, or not any more, is not taken for one. */
+/* What was reserved is given by one commit, what was looked at by one release. */
+TEST(several_at_once)
+{
+	struct pair p = { .size = page_size() };
+	struct kubuf_ring *in = &p.side[JOB_PRODUCE].ring;
+	struct kubuf_ring *out = &p.side[JOB_CONSUME].ring;
+	__u32 length, n;
+	void *payload;
+
+	ASSERT_EQ(0, open_pair(&p, KUBUF_BACKING_VMALLOC));
+	for (n = 0; (payload = kubuf_ring_reserve(in, 24)); n++)
+		job_fill(payload, 24, n);
+	EXPECT_EQ(page_size() / 32, n);
+	EXPECT_EQ(1U, header_of(&p)->lost);
+	EXPECT_EQ(NULL, kubuf_ring_next(out, &length));
+	kubuf_ring_commit(in);
+
+	for (n = 0; (payload = (void *)kubuf_ring_next(out, &length)); n++)
+		EXPECT_TRUE(length == 24 && job_is(payload, length, n));
+	EXPECT_EQ(page_size() / 32, n);
+	EXPECT_EQ(NULL, kubuf_ring_reserve(in, 0));
+	EXPECT_TRUE(kubuf_ring_release(out));
+	EXPECT_NE(NULL, kubuf_ring_reserve(in, 0));
+	close_pair(&p);
+}
+
+/* Of several that were looked at some may be overwritten: it is told of once. */
+TEST(several_overwritten)
+{
+	struct pair p = {
+		.size = page_size(), .flags = KUBUF_RING_OVERWRITE,
+	};
+	struct kubuf_ring *in = &p.side[JOB_PRODUCE].ring;
+	struct kubuf_ring *out = &p.side[JOB_CONSUME].ring;
+	__u32 length;
+
+	ASSERT_EQ(0, open_pair(&p, KUBUF_BACKING_VMALLOC));
+	for (size_t n = 0; n < page_size() / 32; n++)
+		ASSERT_NE(NULL, kubuf_ring_reserve(in, 24));
+	kubuf_ring_commit(in);
+	EXPECT_NE(NULL, kubuf_ring_next(out, &length));
+	EXPECT_NE(NULL, kubuf_ring_next(out, &length));
+	ASSERT_NE(NULL, kubuf_ring_reserve(in, 24));
+	kubuf_ring_commit(in);
+	EXPECT_FALSE(kubuf_ring_release(out));
+	EXPECT_NE(NULL, kubuf_ring_next(out, &length));
+	EXPECT_TRUE(kubuf_ring_release(out));
+	close_pair(&p);
+}
+
 TEST(not_a_ring)
 {
 	struct pair p = { .size = page_size() };
