@@ -102,7 +102,8 @@ err_thread:
 err_rings:
 	kubuf_ring_put(out);
 	kubuf_ring_put(in);
-	return err;
+	/* To modprobe -EEXIST is a module that is there already. */
+	return err == -EEXIST ? -EBUSY : err;
 }
 module_init(echo_init);
 

@@ -204,7 +204,8 @@ err_stop:
 	stop();
 err_ring:
 	kubuf_ring_put(ring);
-	return err;
+	/* To modprobe -EEXIST is a module that is there already. */
+	return err == -EEXIST ? -EBUSY : err;
 }
 module_init(producer_init);
 

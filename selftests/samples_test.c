@@ -589,8 +589,8 @@ TEST_F(producer, name_is_taken)
 	int fd = buf_create_named("producer", KUBUF_BACKING_VMALLOC, 1, 0, 0);
 
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(-EEXIST, sample_load(PRODUCER, "rate=1000"));
-	EXPECT_EQ(-EEXIST, sample_load(PRODUCER, "rate=0"));
+	EXPECT_EQ(-EBUSY, sample_load(PRODUCER, "rate=1000"));
+	EXPECT_EQ(-EBUSY, sample_load(PRODUCER, "rate=0"));
 	EXPECT_FALSE(is_loaded(PRODUCER));
 	close(fd);
 	ASSERT_EQ(0, buf_destroy("producer"));
@@ -877,7 +877,7 @@ TEST_F(echo, second_name_is_taken)
 	ASSERT_EQ(0, buf_destroy("echo-in"));
 	fd = buf_create_named("echo-out", KUBUF_BACKING_VMALLOC, 1, 0, 0);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(-EEXIST, sample_load(ECHO, "ring_size=65536"));
+	EXPECT_EQ(-EBUSY, sample_load(ECHO, "ring_size=65536"));
 	EXPECT_EQ(-ENOENT, node_open("echo-in", O_RDONLY));
 	close(fd);
 	ASSERT_EQ(0, buf_destroy("echo-out"));
