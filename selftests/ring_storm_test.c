@@ -12,6 +12,9 @@
 #define SLEEPS		3000
 #define HOURS		24
 
+/* Sleeps at a time. */
+#define BATCH		1000000
+
 #define NOISES		4
 
 static __u64 how_many(const char *name, long usual)
@@ -166,10 +169,12 @@ TEST_F_TIMEOUT(storm, records, HOURS * 3600)
 static bool sleep_often(struct pair *p, struct ring_job *produce,
 			struct ring_job *consume, __u64 sleeps)
 {
-	const __u64 batch = sleeps < 1000000 ? sleeps : 1000000;
-	long long begin = sequence_of(p->fd), now;
+	const long long begin = sequence_of(p->fd);
+	__u64 slept = 0, batch;
 
-	do {
+	/* Not everybody sleeps who is about to. */
+	while (slept < sleeps) {
+		batch = sleeps - slept < BATCH ? sleeps - slept : BATCH;
 		produce->count = batch;
 		produce->done = 0;
 		produce->seed++;
@@ -180,11 +185,11 @@ static bool sleep_often(struct pair *p, struct ring_job *produce,
 		    consume->err || consume->bad || consume->missed ||
 		    consume->done != batch)
 			return false;
-		now = sequence_of(p->fd);
+		slept = sequence_of(p->fd) - begin;
 		/* Somebody must have slept, or this would not end. */
-		if (now == begin)
+		if (!slept)
 			return false;
-	} while ((__u64)(now - begin) < sleeps);
+	}
 	return true;
 }
 
