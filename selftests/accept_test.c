@@ -27,7 +27,7 @@
 #include "kubuf_map.h"
 #include "kubuf_net.h"
 #include "kubuf_pass.h"
-#include "kubuf_ring.h"
+#include "kubuf_uring.h"
 #include "kubuf_task.h"
 #ifndef __mips__
 /* Cross-compiled there is no library for it. */

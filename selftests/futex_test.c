@@ -11,7 +11,7 @@
 
 #include "kselftest_harness.h"
 #include "kubuf_map.h"
-#include "kubuf_ring.h"
+#include "kubuf_uring.h"
 #include "kubuf_task.h"
 
 #define NAME	"futex-test"

@@ -10,7 +10,7 @@
 
 #include "kubuf_disk.h"
 #include "kubuf_map.h"
-#include "kubuf_ring.h"
+#include "kubuf_uring.h"
 #include "kubuf_storm.h"
 #include "kubuf_module.h"
 #include "kubuf_task.h"

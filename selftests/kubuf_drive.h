@@ -12,23 +12,7 @@
 
 static inline int client_load(void)
 {
-	char *path = module_file(), *file, *client = NULL;
-	int fd, ret;
-
-	if (!path)
-		return -ENOENT;
-	file = strrchr(path, '/');
-	if (asprintf(&client, "%.*s/kubuf_client.ko", (int)(file - path),
-		     path) < 0)
-		client = NULL;
-	free(path);
-	fd = client ? open(client, O_RDONLY | O_CLOEXEC) : -1;
-	free(client);
-	if (fd < 0)
-		return -ENOENT;
-	ret = syscall(__NR_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
+	return module_load_other("kubuf_client", "");
 }
 
 static inline int client_unload(void)

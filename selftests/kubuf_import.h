@@ -15,22 +15,8 @@
 
 static inline int importer_load(void)
 {
-	char *path = module_file(), *file, *importer = NULL;
-	int fd, ret;
+	int ret = module_load_other("kubuf_importer", "");
 
-	if (!path)
-		return -ENOENT;
-	file = strrchr(path, '/');
-	if (asprintf(&importer, "%.*s/kubuf_importer.ko", (int)(file - path),
-		     path) < 0)
-		importer = NULL;
-	free(path);
-	fd = importer ? open(importer, O_RDONLY | O_CLOEXEC) : -1;
-	free(importer);
-	if (fd < 0)
-		return -ENOENT;
-	ret = syscall(__NR_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
 	return ret == -EEXIST ? 0 : ret;
 }
 

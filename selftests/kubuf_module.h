@@ -70,6 +70,27 @@ static inline int module_load(const char *parameters)
 	return ret;
 }
 
+/* Load another one, NAME.ko beside the driver's: 0, or -errno as it said. */
+static inline int module_load_other(const char *name, const char *parameters)
+{
+	char *path = module_file(), *other = NULL;
+	int fd, ret;
+
+	if (!path)
+		return -ENOENT;
+	if (asprintf(&other, "%.*s/%s.ko", (int)(strrchr(path, '/') - path),
+		     path, name) < 0)
+		other = NULL;
+	free(path);
+	fd = other ? open(other, O_RDONLY | O_CLOEXEC) : -1;
+	free(other);
+	if (fd < 0)
+		return -ENOENT;
+	ret = syscall(__NR_finit_module, fd, parameters, 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
 /* Unload it if nobody uses it. */
 static inline int module_unload(void)
 {

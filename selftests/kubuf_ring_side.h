@@ -174,22 +174,8 @@ static inline int job_wait_room(struct kubuf_ring *ring, __u32 length)
 /* Load the module, if it is not loaded, from where the driver's file is. */
 static inline int ring_driver_load(void)
 {
-	char *path = module_file(), *file, *driver = NULL;
-	int fd, ret;
+	int ret = module_load_other("kubuf_ring_driver", "");
 
-	if (!path)
-		return -ENOENT;
-	file = strrchr(path, '/');
-	if (asprintf(&driver, "%.*s/kubuf_ring_driver.ko", (int)(file - path),
-		     path) < 0)
-		driver = NULL;
-	free(path);
-	fd = driver ? open(driver, O_RDONLY | O_CLOEXEC) : -1;
-	free(driver);
-	if (fd < 0)
-		return -ENOENT;
-	ret = syscall(__NR_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
 	return ret == -EEXIST ? 0 : ret;
 }
 

@@ -9,7 +9,7 @@
 #include "kubuf_disk.h"
 #include "kubuf_map.h"
 #include "kubuf_net.h"
-#include "kubuf_ring.h"
+#include "kubuf_uring.h"
 #include "kubuf_task.h"
 
 #define PAGES	32

@@ -24,27 +24,6 @@
 /* In milliseconds, for what comes at once; in a test that is not to hang. */
 #define LONG		60000
 
-/* Load it from beside kubuf.ko: 0, or -errno. */
-static int sample_load(const char *name, const char *parameters)
-{
-	char *path = module_file(), *dir, *sample = NULL;
-	int fd, ret;
-
-	if (!path)
-		return -ENOENT;
-	dir = strrchr(path, '/');
-	if (asprintf(&sample, "%.*s/%s.ko", (int)(dir - path), path, name) < 0)
-		sample = NULL;
-	free(path);
-	fd = sample ? open(sample, O_RDONLY | O_CLOEXEC) : -1;
-	free(sample);
-	if (fd < 0)
-		return -ENOENT;
-	ret = syscall(__NR_finit_module, fd, parameters, 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 static int sample_unload(const char *name)
 {
 	return syscall(__NR_delete_module, name, O_NONBLOCK) ? -errno : 0;
@@ -69,7 +48,7 @@ FIXTURE_SETUP(minimal)
 	self->page = page_size();
 	self->writer = MAP_FAILED;
 	self->reader = MAP_FAILED;
-	ASSERT_EQ(0, sample_load(MINIMAL, ""));
+	ASSERT_EQ(0, module_load_other(MINIMAL, ""));
 }
 
 FIXTURE_TEARDOWN(minimal)
@@ -197,7 +176,7 @@ TEST_F(minimal, comes_again)
 	memset(self->writer, 'x', self->page);
 	munmap(self->writer, self->page);
 	ASSERT_EQ(0, sample_unload(MINIMAL));
-	ASSERT_EQ(0, sample_load(MINIMAL, ""));
+	ASSERT_EQ(0, module_load_other(MINIMAL, ""));
 	self->reader = minimal_map(O_RDONLY, PROT_READ);
 	ASSERT_NE(MAP_FAILED, self->reader);
 	EXPECT_STREQ(TEXT, self->reader);
@@ -282,7 +261,7 @@ static int producer_begin(struct side *side, const char *parameters)
 	int ret;
 
 	snprintf(all, sizeof(all), "%s running=0", parameters);
-	ret = sample_load(PRODUCER, all);
+	ret = module_load_other(PRODUCER, all);
 	if (ret)
 		return ret;
 	ret = side_open(side, "producer");
@@ -540,7 +519,7 @@ TEST_F(producer, open_node_keeps_it)
 {
 	int fd;
 
-	ASSERT_EQ(0, sample_load(PRODUCER, "rate=10000"));
+	ASSERT_EQ(0, module_load_other(PRODUCER, "rate=10000"));
 	fd = node_open("producer", O_RDONLY);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EWOULDBLOCK, sample_unload(PRODUCER));
@@ -565,7 +544,7 @@ TEST_F(producer, mapping_alone_keeps_it)
 TEST_F(producer, goes_while_it_delivers)
 {
 	for (int i = 0; i < 20; i++) {
-		ASSERT_EQ(0, sample_load(PRODUCER, i % 2 ? "rate=0" :
+		ASSERT_EQ(0, module_load_other(PRODUCER, i % 2 ? "rate=0" :
 							   "rate=100000"));
 		ASSERT_TRUE(producer_made(10));
 		ASSERT_EQ(0, sample_unload(PRODUCER));
@@ -574,13 +553,14 @@ TEST_F(producer, goes_while_it_delivers)
 
 TEST_F(producer, bad_parameters)
 {
-	EXPECT_EQ(-EINVAL, sample_load(PRODUCER, "size=7"));
-	EXPECT_EQ(-EINVAL, sample_load(PRODUCER, "rate=1000001"));
-	EXPECT_EQ(-EINVAL, sample_load(PRODUCER, "ring_size=5000 size=8"));
-	EXPECT_EQ(-EINVAL, sample_load(PRODUCER, "ring_size=65536 size=65520"));
-	EXPECT_EQ(-EPERM, sample_load(PRODUCER, "made=1"));
+	EXPECT_EQ(-EINVAL, module_load_other(PRODUCER, "size=7"));
+	EXPECT_EQ(-EINVAL, module_load_other(PRODUCER, "rate=1000001"));
+	EXPECT_EQ(-EINVAL, module_load_other(PRODUCER, "ring_size=5000 size=8"));
+	EXPECT_EQ(-EINVAL, module_load_other(PRODUCER,
+					     "ring_size=65536 size=65520"));
+	EXPECT_EQ(-EPERM, module_load_other(PRODUCER, "made=1"));
 	EXPECT_FALSE(is_loaded(PRODUCER));
-	EXPECT_EQ(0, sample_load(PRODUCER, "ring_size=65536 size=65512"));
+	EXPECT_EQ(0, module_load_other(PRODUCER, "ring_size=65536 size=65512"));
 }
 
 /* The name is taken: nothing is left of the load. */
@@ -589,12 +569,12 @@ TEST_F(producer, name_is_taken)
 	int fd = buf_create_named("producer", KUBUF_BACKING_VMALLOC, 1, 0, 0);
 
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(-EBUSY, sample_load(PRODUCER, "rate=1000"));
-	EXPECT_EQ(-EBUSY, sample_load(PRODUCER, "rate=0"));
+	EXPECT_EQ(-EBUSY, module_load_other(PRODUCER, "rate=1000"));
+	EXPECT_EQ(-EBUSY, module_load_other(PRODUCER, "rate=0"));
 	EXPECT_FALSE(is_loaded(PRODUCER));
 	close(fd);
 	ASSERT_EQ(0, buf_destroy("producer"));
-	EXPECT_EQ(0, sample_load(PRODUCER, ""));
+	EXPECT_EQ(0, module_load_other(PRODUCER, ""));
 }
 
 #define ECHO_RING	65536U
@@ -609,7 +589,7 @@ FIXTURE_SETUP(echo)
 {
 	self->expected = malloc(ECHO_RING);
 	ASSERT_NE(NULL, self->expected);
-	ASSERT_EQ(0, sample_load(ECHO, "ring_size=65536"));
+	ASSERT_EQ(0, module_load_other(ECHO, "ring_size=65536"));
 	ASSERT_EQ(0, side_open(&self->in, "echo-in"));
 	ASSERT_EQ(0, side_open(&self->out, "echo-out"));
 }
@@ -871,13 +851,13 @@ TEST_F(echo, second_name_is_taken)
 	ASSERT_EQ(0, sample_unload(ECHO));
 	fd = buf_create_named("echo-in", KUBUF_BACKING_VMALLOC, 1, 0, 0);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(0, sample_load(ECHO, "ring_size=65536"));
+	EXPECT_EQ(0, module_load_other(ECHO, "ring_size=65536"));
 	EXPECT_EQ(0, sample_unload(ECHO));
 	close(fd);
 	ASSERT_EQ(0, buf_destroy("echo-in"));
 	fd = buf_create_named("echo-out", KUBUF_BACKING_VMALLOC, 1, 0, 0);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(-EBUSY, sample_load(ECHO, "ring_size=65536"));
+	EXPECT_EQ(-EBUSY, module_load_other(ECHO, "ring_size=65536"));
 	EXPECT_EQ(-ENOENT, node_open("echo-in", O_RDONLY));
 	close(fd);
 	ASSERT_EQ(0, buf_destroy("echo-out"));

@@ -9,7 +9,7 @@
 
 #include "kselftest_harness.h"
 #include "kubuf_map.h"
-#include "kubuf_ring.h"
+#include "kubuf_uring.h"
 #include "kubuf_task.h"
 
 #define NAME	"seal-test"

@@ -3,8 +3,8 @@
  * The little of io_uring that the tests need: one request at a time, and one
  * registered buffer.
  */
-#ifndef KUBUF_RING_H
-#define KUBUF_RING_H
+#ifndef KUBUF_URING_H
+#define KUBUF_URING_H
 
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -127,4 +127,4 @@ static inline int ring_with(struct ring *r, char *p, size_t length,
 	return err;
 }
 
-#endif /* KUBUF_RING_H */
+#endif /* KUBUF_URING_H */
