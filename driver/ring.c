@@ -84,8 +84,8 @@ EXPORT_SYMBOL_GPL(__kubuf_ring_create);
  * kubuf_ring_end() - say that nothing will be produced any more
  * @ring: the ring
  *
- * Who waits for data in user space gets what there is, and is then told; who waits
- * for room is told at once.
+ * Who waits for data gets what there is, and is then told; a program that waits for
+ * room is told at once.
  *
  * Context: any that may take a spinlock; as the producer, or when there is none.
  */
@@ -120,12 +120,22 @@ static u64 size_of(const struct kubuf_ring *ring)
 	return ring->mask + 1;
 }
 
-static void lose(struct kubuf_ring *ring, u64 nr)
+/**
+ * kubuf_ring_drop() - count what the producer does not put into the ring
+ * @ring: the ring
+ * @nr: records; bytes, with %KUBUF_RING_BYTES
+ *
+ * What kubuf_ring_reserve() finds no room for is counted there.
+ *
+ * Context: any; one producer at a time.
+ */
+void kubuf_ring_drop(struct kubuf_ring *ring, u64 nr)
 {
 	/* Who asks for it need not be the producer. */
 	WRITE_ONCE(ring->lost, ring->lost + nr);
 	WRITE_ONCE(ring->header->lost, ring->lost);
 }
+EXPORT_SYMBOL_GPL(kubuf_ring_drop);
 
 /*
  * Whether a position can be the consumer's: not before what the ring holds, and
@@ -181,7 +191,7 @@ static bool overwrite(struct kubuf_ring *ring, u64 tail, u64 need)
 		/* Ordered before the stores of what comes there. */
 		if (try_cmpxchg(&ring->header->tail, &tail, next)) {
 			ring->limit = next + size_of(ring);
-			lose(ring, lost);
+			kubuf_ring_drop(ring, lost);
 			return true;
 		}
 	}
@@ -209,7 +219,7 @@ bool __kubuf_ring_make_room(struct kubuf_ring *ring, u64 need)
 	if (likely(make_room(ring, need)))
 		return true;
 	if (!(ring->flags & KUBUF_RING_BYTES))
-		lose(ring, 1);
+		kubuf_ring_drop(ring, 1);
 	return false;
 }
 EXPORT_SYMBOL_GPL(__kubuf_ring_make_room);
@@ -306,15 +316,29 @@ static bool must_stop(void)
 	return current->flags & PF_KTHREAD && kthread_should_stop();
 }
 
+/* The word before the look at the last position: pairs with who ends. */
+static bool is_closed(const struct kubuf_ring *ring)
+{
+	return smp_load_acquire(&ring->header->closed);
+}
+
+/* Whether there is something to tell the consumer of. */
+static bool has_news(struct kubuf_ring *ring)
+{
+	bool closed = is_closed(ring);
+
+	return __kubuf_ring_look(ring) || ring->broken || closed;
+}
+
 /* Say that this side sleeps, unless there is no need to. */
 static bool has_data(struct kubuf_ring *ring)
 {
-	if (__kubuf_ring_look(ring) || ring->broken || must_stop())
+	if (has_news(ring) || must_stop())
 		return true;
 	WRITE_ONCE(ring->header->consumer_sleeps, 1);
 	/* Before the look at the position: pairs with kubuf_ring_commit(). */
 	smp_mb();
-	return __kubuf_ring_look(ring) || ring->broken;
+	return has_news(ring);
 }
 
 static bool has_room(struct kubuf_ring *ring, u64 need)
@@ -331,12 +355,15 @@ static bool has_room(struct kubuf_ring *ring, u64 need)
  * kubuf_ring_wait_data() - wait until there is something for the consumer
  * @ring: the ring
  *
- * A producer in user space wakes it by KUBUF_NOTIFY.
+ * A producer in user space wakes it by KUBUF_NOTIFY. It may say by mistake, or
+ * again and again, that it has ended, or write nonsense: who goes on in spite of
+ * it must not do so without a pause.
  *
  * Context: process context; sleeps. One consumer at a time.
  * Return: 0, or
  *
  * * %-EINTR: a signal, or kthread_stop()
+ * * %-ENODATA: there are none, and the producer has said that there will be none
  * * %-EPROTO: the producer had written nonsense; the ring is empty now, and can be
  *   used on
  */
@@ -347,10 +374,15 @@ int kubuf_ring_wait_data(struct kubuf_ring *ring)
 	WRITE_ONCE(ring->header->consumer_sleeps, 0);
 	if (err || must_stop())
 		return -EINTR;
-	if (!ring->broken)
+	if (ring->broken) {
+		ring->broken = false;
+		return -EPROTO;
+	}
+	/* What was there may have been overwritten: that is not the end. */
+	if (ring->next != ring->seen_head || !is_closed(ring) ||
+	    __kubuf_ring_look(ring))
 		return 0;
-	ring->broken = false;
-	return -EPROTO;
+	return -ENODATA;
 }
 EXPORT_SYMBOL_GPL(kubuf_ring_wait_data);
 

@@ -264,11 +264,18 @@ static inline int kubuf_ring_init(int fd, uint32_t flags)
 	return 0;
 }
 
-/* Wake the other side, if it said that it is going to sleep. */
-static inline void kubuf_ring_wake(struct kubuf_ring *ring, uint32_t *sleeps)
+static inline void kubuf_ring_notify(const struct kubuf_ring *ring)
 {
 	struct kubuf_notify args;
 
+	memset(&args, 0, sizeof(args));
+	args.size = sizeof(args);
+	ioctl(ring->fd, KUBUF_NOTIFY, &args);
+}
+
+/* Wake the other side, if it said that it is going to sleep. */
+static inline void kubuf_ring_wake(struct kubuf_ring *ring, uint32_t *sleeps)
+{
 	/*
 	 * The position before the look at the word: pairs with the fence of who
 	 * sets the word and then looks at the position.
@@ -277,12 +284,17 @@ static inline void kubuf_ring_wake(struct kubuf_ring *ring, uint32_t *sleeps)
 	if (__builtin_expect(!__atomic_load_n(sleeps, __ATOMIC_RELAXED), 1))
 		return;
 	__atomic_store_n(sleeps, 0, __ATOMIC_RELAXED);
-	memset(&args, 0, sizeof(args));
-	args.size = sizeof(args);
-	ioctl(ring->fd, KUBUF_NOTIFY, &args);
+	kubuf_ring_notify(ring);
 }
 
-static inline void kubuf_ring_lose(struct kubuf_ring *ring, uint64_t nr)
+/**
+ * kubuf_ring_drop() - count what the producer does not put into the ring
+ * @ring: the ring
+ * @nr: records; bytes, with KUBUF_RING_BYTES
+ *
+ * What kubuf_ring_reserve() finds no room for is counted there.
+ */
+static inline void kubuf_ring_drop(struct kubuf_ring *ring, uint64_t nr)
 {
 	ring->lost += nr;
 	__atomic_store_n(&ring->header->lost, ring->lost, __ATOMIC_RELAXED);
@@ -345,7 +357,7 @@ static inline int kubuf_ring_overwrite(struct kubuf_ring *ring, __u64 tail,
 						next, 0, __ATOMIC_SEQ_CST,
 						__ATOMIC_ACQUIRE)) {
 			ring->limit = next + kubuf_ring_size(ring);
-			kubuf_ring_lose(ring, lost);
+			kubuf_ring_drop(ring, lost);
 			return 1;
 		}
 	}
@@ -386,7 +398,7 @@ static inline void *kubuf_ring_reserve(struct kubuf_ring *ring, uint32_t length)
 
 	if (__builtin_expect(need > ring->limit - ring->reserved, 0) &&
 	    !kubuf_ring_make_room(ring, need)) {
-		kubuf_ring_lose(ring, 1);
+		kubuf_ring_drop(ring, 1);
 		return NULL;
 	}
 	record = (struct kubuf_record *)kubuf_ring_at(ring, ring->reserved);
@@ -417,7 +429,7 @@ static inline void kubuf_ring_commit(struct kubuf_ring *ring)
  *	perhaps more
  *
  * Without as much room as is wanted a ring with KUBUF_RING_OVERWRITE makes it.
- * What is not produced is not counted as lost.
+ * Who drops what there is no room for says so by kubuf_ring_drop().
  *
  * Return: the address of the first of them.
  */
@@ -438,6 +450,19 @@ static inline void kubuf_ring_produce(struct kubuf_ring *ring, size_t n)
 {
 	ring->reserved += n;
 	kubuf_ring_commit(ring);
+}
+
+/**
+ * kubuf_ring_end() - say that nothing will be produced any more
+ * @ring: the ring
+ *
+ * A consumer gets what there is, and is then told.
+ */
+static inline void kubuf_ring_end(struct kubuf_ring *ring)
+{
+	/* After the last position: pairs with the acquire of who looks. */
+	__atomic_store_n(&ring->header->closed, 1, __ATOMIC_RELEASE);
+	kubuf_ring_notify(ring);
 }
 
 /* See what has become of what was looked at, if the producer may overwrite. */

@@ -159,6 +159,7 @@ struct kubuf_ring *__kubuf_ring_create(size_t size, enum kubuf_backing backing,
 				       struct module *owner);
 void kubuf_ring_end(struct kubuf_ring *ring);
 void kubuf_ring_put(struct kubuf_ring *ring);
+void kubuf_ring_drop(struct kubuf_ring *ring, u64 nr);
 
 bool __kubuf_ring_make_room(struct kubuf_ring *ring, u64 need);
 bool __kubuf_ring_look(struct kubuf_ring *ring);
@@ -242,8 +243,8 @@ static inline void kubuf_ring_commit(struct kubuf_ring *ring)
  * @ring: a ring of which the kernel is the producer
  *
  * Context: any.
- * Return: records (bytes, with %KUBUF_RING_BYTES) that found no room, or were
- * overwritten.
+ * Return: records (bytes, with %KUBUF_RING_BYTES) that found no room, were dropped
+ * (kubuf_ring_drop()) or overwritten.
  */
 static inline u64 kubuf_ring_lost(const struct kubuf_ring *ring)
 {
@@ -257,7 +258,7 @@ static inline u64 kubuf_ring_lost(const struct kubuf_ring *ring)
  *	perhaps more
  *
  * Without as much room as is wanted a ring with %KUBUF_RING_OVERWRITE makes it.
- * What is not produced is not counted as lost.
+ * Who drops what there is no room for says so by kubuf_ring_drop().
  *
  * Context: any; one producer at a time.
  * Return: the address of the first of them.
