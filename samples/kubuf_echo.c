@@ -46,14 +46,33 @@ static bool echo_record(void)
 	return true;
 }
 
+/* Who stops the thread must still find it. */
+static void wait_for_stop(void)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	while (!kthread_should_stop()) {
+		schedule();
+		set_current_state(TASK_INTERRUPTIBLE);
+	}
+	__set_current_state(TASK_RUNNING);
+}
+
 static int echo(void *unused)
 {
-	while (!kthread_should_stop()) {
+	int err = 0;
+
+	while (!kthread_should_stop() && err != -ENODATA) {
+		err = 0;
 		if (echo_record())
 			cond_resched();
-		else if (kubuf_ring_wait_data(in) == -EPROTO)
+		else
+			err = kubuf_ring_wait_data(in);
+		if (err == -EPROTO)
 			pr_warn_ratelimited("not a ring any more: emptied\n");
 	}
+	/* The program has said that it is done. */
+	kubuf_ring_end(out);
+	wait_for_stop();
 	return 0;
 }
 

@@ -706,6 +706,18 @@ TEST_F(echo, waits_for_room)
 	EXPECT_EQ(0U, self->out.ring.header->lost);
 }
 
+/* What ends there ends here, when all has come back. */
+TEST_F(echo, ends_when_the_program_does)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		ASSERT_TRUE(send(&self->in.ring, 100, i));
+	kubuf_ring_end(&self->in.ring);
+	for (unsigned int i = 0; i < 3; i++)
+		ASSERT_TRUE(comes_back(&self->out.ring, 100, i));
+	EXPECT_EQ(-1, kubuf_ring_wait_data(&self->out.ring, LONG));
+	EXPECT_EQ(ENODATA, errno);
+}
+
 static void notify(struct side *side)
 {
 	struct kubuf_notify args = { .size = sizeof(args) };
