@@ -321,6 +321,37 @@ static void a_record_that_goes_too_far(struct kunit *test)
 	}
 }
 
+static void drops_are_counted(struct kunit *test)
+{
+	struct kubuf_ring *ring = ring_at(test, 0, 0);
+
+	kubuf_ring_drop(ring, 5);
+	KUNIT_EXPECT_EQ(test, ring->header->lost, 5);
+	KUNIT_EXPECT_NULL(test, kubuf_ring_reserve(ring, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, ring->header->lost, 6);
+	KUNIT_EXPECT_EQ(test, kubuf_ring_lost(ring), 6);
+}
+
+static void an_end_after_the_last(struct kunit *test)
+{
+	struct kubuf_ring *ring;
+	u32 length;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(begins); i++) {
+		ring = ring_at(test, begins[i], 0);
+		ring->header->closed = 1;
+		KUNIT_EXPECT_EQ(test, kubuf_ring_wait_data(ring), -ENODATA);
+		KUNIT_EXPECT_NOT_NULL(test, kubuf_ring_reserve(ring, 8));
+		kubuf_ring_commit(ring);
+		KUNIT_EXPECT_EQ(test, kubuf_ring_wait_data(ring), 0);
+		KUNIT_EXPECT_NOT_NULL(test, kubuf_ring_next(ring, &length));
+		kubuf_ring_release(ring);
+		KUNIT_EXPECT_EQ(test, kubuf_ring_wait_data(ring), -ENODATA);
+		ring->header->closed = 0;
+	}
+}
+
 static int ring_kunit_init(struct kunit *test)
 {
 	struct kubuf_ring *ring = kubuf_ring_create(PAGE_SIZE,
@@ -352,6 +383,8 @@ static struct kunit_case ring_kunit_cases[] = {
 	KUNIT_CASE(lengths_are_nonsense),
 	KUNIT_CASE(a_producer_that_is_nowhere),
 	KUNIT_CASE(a_record_that_goes_too_far),
+	KUNIT_CASE(drops_are_counted),
+	KUNIT_CASE(an_end_after_the_last),
 	{}
 };
 

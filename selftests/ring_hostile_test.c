@@ -552,6 +552,17 @@ TEST_F(consumer, header_is_overwritten)
 	EXPECT_TRUE(works_on(a));
 }
 
+/* A producer that has ended, and then has not. */
+TEST_F(consumer, end_is_taken_back)
+{
+	struct attack *a = &self->a;
+
+	a->header->closed = ~0U;
+	EXPECT_EQ(-ENODATA, wait_for_data(a, A_WHILE));
+	EXPECT_EQ(-ENODATA, wait_for_data(a, A_WHILE));
+	EXPECT_TRUE(works_on(a));
+}
+
 TEST_F(consumer, producer_stores_without_end)
 {
 	struct attack *a = &self->a;

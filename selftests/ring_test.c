@@ -511,6 +511,83 @@ TEST(the_rest_can_be_taken)
 	close_pair(&p);
 }
 
+/* A program that produces says that it is done. */
+FIXTURE(done)
+{
+	struct pair p;
+	struct ring_job job;
+};
+
+FIXTURE_VARIANT(done)
+{
+	__u32 in_kernel;
+};
+
+FIXTURE_VARIANT_ADD(done, to_kernel) { .in_kernel = JOB_CONSUME };
+FIXTURE_VARIANT_ADD(done, programs) { .in_kernel = 0 };
+
+FIXTURE_SETUP(done)
+{
+	self->p.in_kernel = variant->in_kernel;
+	self->p.size = page_size();
+	self->p.flags = 0;
+	ASSERT_EQ(0, open_pair(&self->p, KUBUF_BACKING_VMALLOC));
+	self->job = (struct ring_job) {
+		.what = JOB_CONSUME,
+		.length = 100,
+		.count = 3,
+	};
+}
+
+FIXTURE_TEARDOWN(done)
+{
+	close_pair(&self->p);
+}
+
+/* The consumer takes what there is, and then there is no more. */
+TEST_F(done, the_rest_can_be_taken)
+{
+	struct ring_job *job = &self->job;
+
+	produce_some(&self->p, 2, 100);
+	kubuf_ring_end(&self->p.side[JOB_PRODUCE].ring);
+	EXPECT_EQ(-ENODATA, run_job(&self->p, job));
+	EXPECT_EQ(2U, job->done);
+	EXPECT_EQ(0U, job->bad);
+	job->done = 0;
+	EXPECT_EQ(-ENODATA, run_job(&self->p, job));
+	EXPECT_EQ(0U, job->done);
+}
+
+TEST_F(done, wakes_who_waits)
+{
+	struct ring_job *job = &self->job;
+
+	ASSERT_EQ(0, start_job(&self->p, job));
+	while (!JOB_LOAD(header_of(&self->p)->consumer_sleeps))
+		usleep(1000);
+	kubuf_ring_end(&self->p.side[JOB_PRODUCE].ring);
+	EXPECT_EQ(0, end_job(&self->p, job, JOB_LOST));
+	EXPECT_EQ(-ENODATA, job->err);
+	EXPECT_EQ(0U, job->done);
+}
+
+/* What a producer has dropped is counted with what found no room. */
+TEST(drops_are_counted)
+{
+	struct pair p = { .size = page_size() };
+	struct kubuf_ring *ring = &p.side[JOB_PRODUCE].ring;
+
+	ASSERT_EQ(0, open_pair(&p, KUBUF_BACKING_VMALLOC));
+	kubuf_ring_drop(ring, 5);
+	EXPECT_EQ(5U, header_of(&p)->lost);
+	EXPECT_EQ(NULL, kubuf_ring_reserve(ring, (__u32)page_size()));
+	EXPECT_EQ(6U, header_of(&p)->lost);
+	kubuf_ring_drop(ring, 1ULL << 40);
+	EXPECT_EQ(6 + (1ULL << 40), header_of(&p)->lost);
+	close_pair(&p);
+}
+
 /* Where tools/kubuf is in a tree, seen from where the tests are. */
 #define EXAMPLE	"../../../../kubuf/examples/ring.py"
 
