@@ -13,6 +13,7 @@
 #include <sched.h>
 
 #include "kubuf_cgroup.h"
+#include "kubuf_drive.h"
 #include "kubuf_fail.h"
 #include "kubuf_import.h"
 #include "kubuf_map.h"
@@ -97,6 +98,10 @@ struct env {
 	unsigned int first;
 	/* Failures that cost no more than a node in /dev. */
 	unsigned int lost_nodes;
+	/* The driver's node, and a buffer of its own or of its memory. */
+	int client;
+	int object;
+	bool wrapped;
 };
 
 struct call {
@@ -523,6 +528,13 @@ static bool is_left_over(struct env *env, const char *name, int error)
 	snprintf(path, sizeof(path), "/dev/kubuf/%s", name);
 	env->lost_nodes++;
 	return error == -ENODEV && !unlink(path);
+}
+
+static bool is_node_gone(struct env *env, const char *name)
+{
+	int fd = node_open(name, O_RDONLY);
+
+	return fd == -ENOENT || is_left_over(env, name, fd);
 }
 
 static bool is_named(struct env *env)
@@ -1046,6 +1058,236 @@ TEST_F_TIMEOUT(buffer, debugfs, 600)
 		 (unsigned long long)info.id);
 	self->env.at = path;
 	sweep(_metadata, &self->env, &debugfs_call);
+}
+
+/*
+ * What a driver calls, by the module that stands for one: the allocations of
+ * the memory that it wraps fail, too.
+ */
+FIXTURE(driver)
+{
+	struct env env;
+};
+
+FIXTURE_VARIANT(driver)
+{
+	bool wrapped;
+	__u32 kind;	/* of memory, or a backing */
+	__u32 flags;
+};
+
+FIXTURE_VARIANT_ADD(driver, made) {
+	.kind = KUBUF_BACKING_VMALLOC,
+};
+
+FIXTURE_VARIANT_ADD(driver, kmalloc) {
+	.wrapped = true,
+	.kind = CLIENT_KMALLOC,
+	.flags = CLIENT_PFN_PATH,
+};
+
+FIXTURE_VARIANT_ADD(driver, compound_row) {
+	.wrapped = true,
+	.kind = CLIENT_COMPOUND,
+	.flags = CLIENT_PFN_PATH | CLIENT_ROW,
+};
+
+FIXTURE_VARIANT_ADD(driver, vmalloc) {
+	.wrapped = true,
+	.kind = CLIENT_VMALLOC,
+};
+
+FIXTURE_VARIANT_ADD(driver, vmalloc_pfn) {
+	.wrapped = true,
+	.kind = CLIENT_VMALLOC,
+	.flags = CLIENT_PFN_PATH,
+};
+
+FIXTURE_VARIANT_ADD(driver, exact) {
+	.wrapped = true,
+	.kind = CLIENT_EXACT,
+};
+
+FIXTURE_VARIANT_ADD(driver, single) {
+	.wrapped = true,
+	.kind = CLIENT_SINGLE,
+};
+
+FIXTURE_SETUP(driver)
+{
+	struct env *env = &self->env;
+
+	env->backing = KUBUF_BACKING_VMALLOC;
+	env->length = SHORT;
+	env_setup(_metadata, env);
+	env->wrapped = variant->wrapped;
+	env->create.backing = variant->kind;
+	env->create.flags = variant->flags;
+	ASSERT_EQ(0, client_load());
+	env->client = client_open(O_RDWR);
+	ASSERT_LE(0, env->client);
+}
+
+FIXTURE_TEARDOWN(driver)
+{
+	close(self->env.client);
+	EXPECT_EQ(0, client_unload());
+	env_teardown(_metadata, &self->env);
+}
+
+static long call_obtain(struct env *env)
+{
+	env->object = env->wrapped ?
+		client_wrap(env->client, env->create.backing, env->length,
+			    env->create.flags) :
+		client_create(env->client, env->create.backing, env->length,
+			      env->create.flags);
+	return env->object;
+}
+
+/* All is given back, and what was wrapped is released: once, or it complains. */
+static bool is_dropped(const struct env *env)
+{
+	return !client_do(env->client, CLIENT_DROP, 0);
+}
+
+/* If only the answer could not be given, there is a buffer, of no use. */
+static bool after_obtain(struct env *env, long ret)
+{
+	bool good = ret < 0 ||
+		    (client_fill(env->client, (__u32)ret, env->length, 2) &&
+		     client_holds(env->client, (__u32)ret, env->length, 2));
+
+	return is_dropped(env) && good;
+}
+
+static const struct call obtain_call = {
+	.name = "kubuf_create, kubuf_wrap",
+	.call = call_obtain,
+	.after = after_obtain,
+	.errors = { ENOMEM, EFAULT },
+	.makes_buffers = true,
+};
+
+TEST_F_TIMEOUT(driver, obtain, 600)
+{
+	sweep(_metadata, &self->env, &obtain_call);
+}
+
+static bool before_register(struct env *env)
+{
+	return call_obtain(env) > 0 &&
+	       client_fill(env->client, (__u32)env->object, env->length, 2);
+}
+
+static long call_register(struct env *env)
+{
+	return client_register(env->client, (__u32)env->object, NAME_CALL, 0);
+}
+
+/* The node shows the buffer, and goes with it; the driver has it as before. */
+static bool after_register(struct env *env, long ret)
+{
+	__u32 object = (__u32)env->object;
+	int fd = node_open(NAME_CALL, O_RDONLY);
+	bool good = client_holds(env->client, object, env->length, 2);
+	struct kubuf_info info;
+
+	if (!ret)
+		good = good && !list_find(NAME_CALL, &info);
+	else if (ret != -EFAULT)
+		good = good && fd == -ENOENT;
+	if (fd >= 0) {
+		good = good && pread(fd, env->copy, env->length, 0) ==
+			       (ssize_t)env->length &&
+		       mismatch(env->copy, env->length, 2) == env->length;
+		close(fd);
+	} else {
+		env->lost_nodes += !ret;
+	}
+	good = is_dropped(env) && good;
+	return good && is_node_gone(env, NAME_CALL);
+}
+
+static const struct call register_call = {
+	.name = "kubuf_register",
+	.before = before_register,
+	.call = call_register,
+	.after = after_register,
+	.errors = { ENOMEM, EFAULT, EBUSY },
+	.makes_buffers = true,
+};
+
+TEST_F_TIMEOUT(driver, register, 600)
+{
+	sweep(_metadata, &self->env, &register_call);
+}
+
+static bool before_unregister(struct env *env)
+{
+	return before_register(env) && !call_register(env);
+}
+
+static long call_unregister(struct env *env)
+{
+	return client_do(env->client, CLIENT_UNREGISTER, (__u32)env->object);
+}
+
+static bool after_unregister(struct env *env, long ret)
+{
+	__u32 object = (__u32)env->object;
+	bool good = client_holds(env->client, object, env->length, 2);
+
+	return is_dropped(env) && good && is_node_gone(env, NAME_CALL);
+}
+
+static const struct call unregister_call = {
+	.name = "kubuf_unregister",
+	.before = before_unregister,
+	.call = call_unregister,
+	.after = after_unregister,
+	.errors = { EFAULT },
+	.makes_buffers = true,
+};
+
+TEST_F_TIMEOUT(driver, unregister, 600)
+{
+	sweep(_metadata, &self->env, &unregister_call);
+}
+
+static bool before_own_mmap(struct env *env)
+{
+	return before_register(env) &&
+	       !client_do(env->client, CLIENT_SELECT, (__u32)env->object);
+}
+
+static long call_own_mmap(struct env *env)
+{
+	env->at = mmap(FAR_AWAY, env->length, RW, MAP_SHARED, env->client, 0);
+	return env->at == MAP_FAILED ? -errno : 0;
+}
+
+static bool after_own_mmap(struct env *env, long ret)
+{
+	bool good = ret < 0 ||
+		    (mismatch(env->at, env->length, 2) == env->length &&
+		     !munmap(env->at, env->length));
+
+	return is_dropped(env) && good;
+}
+
+static const struct call own_mmap_call = {
+	.name = "kubuf_mmap",
+	.before = before_own_mmap,
+	.call = call_own_mmap,
+	.after = after_own_mmap,
+	.errors = { ENOMEM },
+	.makes_buffers = true,
+};
+
+TEST_F_TIMEOUT(driver, mmap, 600)
+{
+	sweep(_metadata, &self->env, &own_mmap_call);
 }
 
 /* The first access to a page, on each path through the fault handler. */
@@ -1654,13 +1896,6 @@ static unsigned int points_of_the_loader(struct __test_metadata *_metadata,
 	ASSERT_EQ(-EINVAL, load_with(env, "buffers=:"));
 	left = fail_stop(env->nth);
 	return FAIL_NEVER - left;
-}
-
-static bool is_node_gone(struct env *env, const char *name)
-{
-	int fd = node_open(name, O_RDONLY);
-
-	return fd == -ENOENT || is_left_over(env, name, fd);
 }
 
 /* Unload, and of what stays in /dev nothing opens. */
