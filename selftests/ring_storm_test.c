@@ -37,41 +37,30 @@ FIXTURE_VARIANT(storm)
 	__u32 in_kernel;
 	bool event;
 	__u32 share;		/* of the number, in percent */
+	size_t size;		/* of a ring that few records do not fill */
 };
 
 FIXTURE_VARIANT_ADD(storm, from_kernel) {
-	.in_kernel = JOB_PRODUCE, .share = 40,
+	.in_kernel = JOB_PRODUCE, .share = 40, .size = 128 * KIB,
 };
 
 FIXTURE_VARIANT_ADD(storm, from_kernel_eventfd) {
-	.in_kernel = JOB_PRODUCE, .event = true, .share = 20,
+	.in_kernel = JOB_PRODUCE, .event = true, .share = 20, .size = 128 * KIB,
 };
 
 FIXTURE_VARIANT_ADD(storm, to_kernel) {
-	.in_kernel = JOB_CONSUME, .share = 20,
+	.in_kernel = JOB_CONSUME, .share = 20, .size = 128 * KIB,
 };
 
 FIXTURE_VARIANT_ADD(storm, programs) {
-	.in_kernel = 0, .share = 20,
+	.in_kernel = 0, .share = 20, .size = 16 * KIB,
 };
 
 FIXTURE_SETUP(storm)
 {
-	struct kubuf_eventfd e = { .size = sizeof(e) };
-	struct side *consumer = &self->p.side[JOB_CONSUME];
-
 	self->event = -1;
 	self->p.in_kernel = variant->in_kernel;
-	self->p.size = 16 * KIB;
 	self->p.flags = 0;
-	ASSERT_EQ(0, open_pair(&self->p, KUBUF_BACKING_VMALLOC));
-	if (variant->event) {
-		self->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		ASSERT_LE(0, self->event);
-		e.fd = self->event;
-		ASSERT_EQ(0, kioctl(consumer->fd, KUBUF_EVENTFD, &e));
-		consumer->event = self->event;
-	}
 	self->produce = (struct ring_job) {
 		.what = JOB_PRODUCE,
 		.flags = JOB_NUMBERED,
@@ -87,6 +76,26 @@ FIXTURE_TEARDOWN(storm)
 	close_pair(&self->p);
 	if (self->event >= 0)
 		close(self->event);
+}
+
+/* A ring of so many bytes, and the eventfd, if it is to be one. */
+static int begin(FIXTURE_DATA(storm) *self,
+		 const FIXTURE_VARIANT(storm) *variant, size_t size)
+{
+	struct kubuf_eventfd e = { .size = sizeof(e) };
+	struct side *consumer = &self->p.side[JOB_CONSUME];
+	int err;
+
+	self->p.size = size;
+	err = open_pair(&self->p, KUBUF_BACKING_VMALLOC);
+	if (err || !variant->event)
+		return err;
+	self->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (self->event < 0)
+		return -errno;
+	e.fd = self->event;
+	consumer->event = self->event;
+	return kioctl(consumer->fd, KUBUF_EVENTFD, &e);
 }
 
 static __u64 part_of(__u64 all, __u32 share)
@@ -134,6 +143,7 @@ TEST_F_TIMEOUT(storm, records, HOURS * 3600)
 	double start = seconds(), took;
 	int nr = self->p.in_kernel ? NOISES / 2 : NOISES;
 
+	ASSERT_EQ(0, begin(self, variant, variant->size));
 	ASSERT_EQ(0, noise(&self->p, NOISES - nr));
 	for (int i = 0; i < nr; i++) {
 		noises[i] = (struct noise) { .p = &self->p };
@@ -209,6 +219,7 @@ TEST_F_TIMEOUT(storm, the_consumer_sleeps, HOURS * 3600)
 			       variant->share) * 3 / 4;
 	double start = seconds();
 
+	ASSERT_EQ(0, begin(self, variant, 16 * KIB));
 	self->produce.flags |= JOB_PACED;
 	EXPECT_TRUE(sleep_often(&self->p, &self->produce, &self->consume,
 				sleeps));
@@ -223,9 +234,10 @@ TEST_F_TIMEOUT(storm, the_producer_sleeps, HOURS * 3600)
 			       variant->share) / 4 + 1;
 	double start = seconds();
 
+	ASSERT_EQ(0, begin(self, variant, page_size()));
 	self->consume.flags |= JOB_PACED;
-	/* Few records fill the ring, so that it is full most of the time. */
-	self->produce.length = 4 * KIB - sizeof(struct kubuf_record);
+	/* One fills the ring, so that it is full most of the time. */
+	self->produce.length = (__u32)page_size() - sizeof(struct kubuf_record);
 	self->consume.length = self->produce.length;
 	EXPECT_TRUE(sleep_often(&self->p, &self->produce, &self->consume,
 				sleeps));
