@@ -15,10 +15,16 @@ static void *data_at(const struct kubuf_ring *ring, u64 pos)
 	return ring->data + (pos & ring->mask);
 }
 
-/* A new ring of one page that is at a position. */
-static struct kubuf_ring *ring_at(struct kunit *test, u64 pos, u32 flags)
+/*
+ * Of one page. It is the suite's: what a test makes is lost where KUnit has no
+ * thread for its end, as may be where allocations are made to fail.
+ */
+static struct kubuf_ring *ring_of_suite;
+
+/* The ring as if it were new, and at a position. */
+static struct kubuf_ring *ring_at(u64 pos, u32 flags)
 {
-	struct kubuf_ring *ring = test->priv;
+	struct kubuf_ring *ring = ring_of_suite;
 
 	ring->flags = flags;
 	ring->head = pos;
@@ -31,6 +37,9 @@ static struct kubuf_ring *ring_at(struct kunit *test, u64 pos, u32 flags)
 	ring->header->head = pos;
 	ring->header->tail = pos;
 	ring->header->lost = 0;
+	ring->header->closed = 0;
+	ring->header->consumer_sleeps = 0;
+	ring->header->producer_sleeps = 0;
 	return ring;
 }
 
@@ -64,7 +73,7 @@ static void size_of_a_record(struct kunit *test)
 
 static void data_are_there_twice(struct kunit *test)
 {
-	struct kubuf_ring *ring = ring_at(test, 0, 0);
+	struct kubuf_ring *ring = ring_at(0, 0);
 	u8 *data = ring->data;
 	u64 i;
 
@@ -87,7 +96,7 @@ static void room_wherever_it_begins(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
 		begin = begins[i];
-		ring = ring_at(test, begin, 0);
+		ring = ring_at(begin, 0);
 		KUNIT_EXPECT_TRUE(test, make_room(ring, size_of(ring)));
 		KUNIT_EXPECT_FALSE(test, make_room(ring, size_of(ring) + 1));
 		KUNIT_EXPECT_FALSE(test, make_room(ring, U64_MAX));
@@ -118,7 +127,7 @@ static void several_at_once(struct kunit *test)
 	int i, n;
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
-		ring = ring_at(test, begins[i], 0);
+		ring = ring_at(begins[i], 0);
 		for (n = 0; kubuf_ring_reserve(ring, 24); n++)
 			KUNIT_EXPECT_EQ(test, ring->header->head, begins[i]);
 		KUNIT_EXPECT_EQ(test, n, size_of(ring) / 32);
@@ -140,7 +149,7 @@ static void reserved_is_kept(struct kunit *test)
 	int i, n;
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
-		ring = ring_at(test, begins[i], KUBUF_RING_OVERWRITE);
+		ring = ring_at(begins[i], KUBUF_RING_OVERWRITE);
 		fill_up(ring, 24);
 		for (n = 0; kubuf_ring_reserve(ring, 24); n++)
 			;
@@ -160,7 +169,7 @@ static void overwritten_meanwhile(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
-		ring = ring_at(test, begins[i], KUBUF_RING_OVERWRITE);
+		ring = ring_at(begins[i], KUBUF_RING_OVERWRITE);
 		fill_up(ring, 24);
 		KUNIT_EXPECT_NOT_NULL(test, kubuf_ring_next(ring, &length));
 		KUNIT_EXPECT_NOT_NULL(test, kubuf_ring_reserve(ring, 24));
@@ -182,7 +191,7 @@ static void no_room_by_nonsense(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(begins) * ARRAY_SIZE(off); i++) {
 		j = i % ARRAY_SIZE(off);
-		ring = ring_at(test, begins[i / ARRAY_SIZE(off)],
+		ring = ring_at(begins[i / ARRAY_SIZE(off)],
 			       j % 2 ? KUBUF_RING_OVERWRITE : 0);
 		fill_up(ring, 24);
 		ring->header->tail = ring->head + off[j];
@@ -204,7 +213,7 @@ static void the_oldest_give_way(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
 		begin = begins[i];
-		ring = ring_at(test, begin, KUBUF_RING_OVERWRITE);
+		ring = ring_at(begin, KUBUF_RING_OVERWRITE);
 		KUNIT_ASSERT_EQ(test, fill_up(ring, 24), size_of(ring) / each);
 
 		/* One for one; two for one byte more; all for all. */
@@ -231,7 +240,7 @@ static void the_oldest_bytes_give_way(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
-		ring = ring_at(test, begins[i], flags);
+		ring = ring_at(begins[i], flags);
 		kubuf_ring_produce(ring, size_of(ring) - 3);
 		room = 5;
 		kubuf_ring_space(ring, &room);
@@ -261,7 +270,7 @@ static void lengths_are_nonsense(struct kunit *test)
 	int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(begins) * ARRAY_SIZE(lengths); i++) {
-		ring = ring_at(test, begins[i / ARRAY_SIZE(lengths)], flags);
+		ring = ring_at(begins[i / ARRAY_SIZE(lengths)], flags);
 		fill_up(ring, 24);
 		words = ring->data;
 		for (j = 0; j < size_of(ring) / sizeof(*words); j++)
@@ -286,7 +295,7 @@ static void a_producer_that_is_nowhere(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(begins) * ARRAY_SIZE(off); i++) {
 		j = i % ARRAY_SIZE(off);
-		ring = ring_at(test, begins[i / ARRAY_SIZE(off)],
+		ring = ring_at(begins[i / ARRAY_SIZE(off)],
 			       j % 2 ? KUBUF_RING_OVERWRITE : 0);
 		head = ring->tail + off[j];
 		ring->header->head = head;
@@ -308,7 +317,7 @@ static void a_record_that_goes_too_far(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
-		ring = ring_at(test, begins[i], 0);
+		ring = ring_at(begins[i], 0);
 		record = data_at(ring, ring->tail);
 		ring->header->head = ring->tail + 16;
 		record->length = 8;
@@ -323,7 +332,7 @@ static void a_record_that_goes_too_far(struct kunit *test)
 
 static void drops_are_counted(struct kunit *test)
 {
-	struct kubuf_ring *ring = ring_at(test, 0, 0);
+	struct kubuf_ring *ring = ring_at(0, 0);
 
 	kubuf_ring_drop(ring, 5);
 	KUNIT_EXPECT_EQ(test, ring->header->lost, 5);
@@ -339,7 +348,7 @@ static void an_end_after_the_last(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(begins); i++) {
-		ring = ring_at(test, begins[i], 0);
+		ring = ring_at(begins[i], 0);
 		ring->header->closed = 1;
 		KUNIT_EXPECT_EQ(test, kubuf_ring_wait_data(ring), -ENODATA);
 		KUNIT_EXPECT_NOT_NULL(test, kubuf_ring_reserve(ring, 8));
@@ -348,11 +357,10 @@ static void an_end_after_the_last(struct kunit *test)
 		KUNIT_EXPECT_NOT_NULL(test, kubuf_ring_next(ring, &length));
 		kubuf_ring_release(ring);
 		KUNIT_EXPECT_EQ(test, kubuf_ring_wait_data(ring), -ENODATA);
-		ring->header->closed = 0;
 	}
 }
 
-static int ring_kunit_init(struct kunit *test)
+static int ring_kunit_init(struct kunit_suite *suite)
 {
 	struct kubuf_ring *ring = kubuf_ring_create(PAGE_SIZE,
 						    KUBUF_BACKING_VMALLOC, 0,
@@ -360,14 +368,13 @@ static int ring_kunit_init(struct kunit *test)
 
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
-	test->priv = ring;
+	ring_of_suite = ring;
 	return 0;
 }
 
-static void ring_kunit_exit(struct kunit *test)
+static void ring_kunit_exit(struct kunit_suite *suite)
 {
-	if (test->priv)
-		kubuf_ring_put(test->priv);
+	kubuf_ring_put(ring_of_suite);
 }
 
 static struct kunit_case ring_kunit_cases[] = {
@@ -390,8 +397,8 @@ static struct kunit_case ring_kunit_cases[] = {
 
 static struct kunit_suite ring_kunit_suite = {
 	.name = "kubuf-ring",
-	.init = ring_kunit_init,
-	.exit = ring_kunit_exit,
+	.suite_init = ring_kunit_init,
+	.suite_exit = ring_kunit_exit,
 	.test_cases = ring_kunit_cases,
 };
 
