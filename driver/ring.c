@@ -316,9 +316,9 @@ static bool must_stop(void)
 	return current->flags & PF_KTHREAD && kthread_should_stop();
 }
 
-/* The word before the look at the last position: pairs with who ends. */
 static bool is_closed(const struct kubuf_ring *ring)
 {
+	/* Before the look at the last position: pairs with kubuf_ring_end(). */
 	return smp_load_acquire(&ring->header->closed);
 }
 

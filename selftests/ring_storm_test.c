@@ -59,6 +59,10 @@ FIXTURE_VARIANT_ADD(storm, programs) {
 FIXTURE_SETUP(storm)
 {
 	self->event = -1;
+	if (variant->event) {
+		self->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		ASSERT_LE(0, self->event);
+	}
 	self->p.in_kernel = variant->in_kernel;
 	self->p.flags = 0;
 	self->produce = (struct ring_job) {
@@ -78,23 +82,18 @@ FIXTURE_TEARDOWN(storm)
 		close(self->event);
 }
 
-/* A ring of so many bytes, and the eventfd, if it is to be one. */
-static int begin(FIXTURE_DATA(storm) *self,
-		 const FIXTURE_VARIANT(storm) *variant, size_t size)
+/* A ring of so many bytes, and the eventfd for it, if it is to have one. */
+static int begin(struct pair *p, size_t size, int event)
 {
-	struct kubuf_eventfd e = { .size = sizeof(e) };
-	struct side *consumer = &self->p.side[JOB_CONSUME];
+	struct kubuf_eventfd e = { .size = sizeof(e), .fd = event };
+	struct side *consumer = &p->side[JOB_CONSUME];
 	int err;
 
-	self->p.size = size;
-	err = open_pair(&self->p, KUBUF_BACKING_VMALLOC);
-	if (err || !variant->event)
+	p->size = size;
+	err = open_pair(p, KUBUF_BACKING_VMALLOC);
+	if (err || event < 0)
 		return err;
-	self->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (self->event < 0)
-		return -errno;
-	e.fd = self->event;
-	consumer->event = self->event;
+	consumer->event = event;
 	return kioctl(consumer->fd, KUBUF_EVENTFD, &e);
 }
 
@@ -143,7 +142,7 @@ TEST_F_TIMEOUT(storm, records, HOURS * 3600)
 	double start = seconds(), took;
 	int nr = self->p.in_kernel ? NOISES / 2 : NOISES;
 
-	ASSERT_EQ(0, begin(self, variant, variant->size));
+	ASSERT_EQ(0, begin(&self->p, variant->size, self->event));
 	ASSERT_EQ(0, noise(&self->p, NOISES - nr));
 	for (int i = 0; i < nr; i++) {
 		noises[i] = (struct noise) { .p = &self->p };
@@ -219,7 +218,7 @@ TEST_F_TIMEOUT(storm, the_consumer_sleeps, HOURS * 3600)
 			       variant->share) * 3 / 4;
 	double start = seconds();
 
-	ASSERT_EQ(0, begin(self, variant, 16 * KIB));
+	ASSERT_EQ(0, begin(&self->p, 16 * KIB, self->event));
 	self->produce.flags |= JOB_PACED;
 	EXPECT_TRUE(sleep_often(&self->p, &self->produce, &self->consume,
 				sleeps));
@@ -234,7 +233,7 @@ TEST_F_TIMEOUT(storm, the_producer_sleeps, HOURS * 3600)
 			       variant->share) / 4 + 1;
 	double start = seconds();
 
-	ASSERT_EQ(0, begin(self, variant, page_size()));
+	ASSERT_EQ(0, begin(&self->p, page_size(), self->event));
 	self->consume.flags |= JOB_PACED;
 	/* One fills the ring, so that it is full most of the time. */
 	self->produce.length = (__u32)page_size() - sizeof(struct kubuf_record);
