@@ -5,27 +5,29 @@
  */
 #include <linux/mm.h>
 #include <linux/page-flags.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/vmalloc.h>
 
 #include "kubuf.h"
 
+/* The page at an address: NULL if there is none, as where ioremap() has mapped. */
+static struct page *page_of(void *addr)
+{
+	struct page *page;
+
+	if (!is_vmalloc_addr(addr))
+		return virt_addr_valid(addr) ? virt_to_page(addr) : NULL;
+	page = vmalloc_to_page(addr);
+	return page && pfn_valid(page_to_pfn(page)) ? page : NULL;
+}
+
 /* The page at an index, or NULL if there is none. */
 static struct page *page_at(const struct kubuf_memory *wrap, unsigned long index)
 {
-	void *addr = wrap->addr + (index << PAGE_SHIFT);
-	struct page *page;
-
-	if (!wrap->addr)
-		return wrap->pages[index];
-	if (object_is_on_stack(addr))
-		return NULL;
-	/* What ioremap() has mapped may have no page. */
-	if (is_vmalloc_addr(addr)) {
-		page = vmalloc_to_page(addr);
-		return page && pfn_valid(page_to_pfn(page)) ? page : NULL;
-	}
-	return virt_addr_valid(addr) ? virt_to_page(addr) : NULL;
+	return wrap->addr ? page_of(wrap->addr + (index << PAGE_SHIFT)) :
+			    wrap->pages[index];
 }
 
 /* Whether a page is of a kind that may be given away. */
@@ -79,6 +81,30 @@ static void unmark(struct page *page)
 		folio_clear_dirty(page_folio(page));
 }
 
+/*
+ * Whether a marked page is of the stack of a task: such a page looks like any
+ * other of vmalloc(). The stack of a task that ends now is freed by RCU.
+ */
+static bool have_marked_stack(void)
+{
+	struct task_struct *process, *task;
+	struct page *page;
+	bool found = false;
+	void *stack;
+	size_t i;
+
+	rcu_read_lock();
+	for_each_process_thread(process, task) {
+		stack = READ_ONCE(task->stack);
+		for (i = 0; stack && i < THREAD_SIZE; i += PAGE_SIZE) {
+			page = page_of(stack + i);
+			found |= page && folio_test_dirty(page_folio(page));
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
 /**
  * kubuf_wrap_memory() - take a driver's memory into a buffer
  * @buf: buffer with size and @buf->pfn_path set
@@ -110,6 +136,8 @@ int kubuf_wrap_memory(struct kubuf *buf, const struct kubuf_memory *wrap)
 	for (i = 0; i < nr; i++)
 		if (!mark(pages[i]))
 			goto err_marked;
+	if (have_marked_stack())
+		goto err_marked;
 	for (i = 0; i < nr && !buf->pfn_path; i++)
 		kubuf_init_folio(page_folio(pages[i]), i);
 	buf->pages = pages;

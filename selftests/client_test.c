@@ -1038,6 +1038,19 @@ FIXTURE_VARIANT_ADD(refuse, stack)
 	.pages = 1,
 };
 
+FIXTURE_VARIANT_ADD(refuse, stack_of_a_task)
+{
+	.kind = CLIENT_TASK_STACK,
+	.pages = 2,
+};
+
+FIXTURE_VARIANT_ADD(refuse, pages_of_such_a_stack)
+{
+	.kind = CLIENT_TASK_STACK,
+	.flags = CLIENT_ROW,
+	.pages = 1,
+};
+
 FIXTURE_VARIANT_ADD(refuse, module_data)
 {
 	.kind = CLIENT_DATA,

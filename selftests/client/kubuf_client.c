@@ -201,6 +201,12 @@ static int memory_get(struct memory *m, const struct client_args *args)
 	case CLIENT_STACK:
 		m->addr = PTR_ALIGN_DOWN((void *)&m, PAGE_SIZE);
 		break;
+	case CLIENT_TASK_STACK:
+		/* It waits for the caller, so that it stays. */
+		rcu_read_lock();
+		m->addr = rcu_dereference(current->real_parent)->stack;
+		rcu_read_unlock();
+		break;
 	case CLIENT_DATA:
 		m->addr = data_page;
 		break;

@@ -23,6 +23,7 @@
  * @CLIENT_BLOCK: alloc_pages() without it, not split
  * @CLIENT_SLAB: kmalloc() of a size that slabs have
  * @CLIENT_STACK: the stack of the call
+ * @CLIENT_TASK_STACK: the stack of another task, the caller's parent
  * @CLIENT_DATA: a variable of the module, with a value
  * @CLIENT_BSS: one without
  * @CLIENT_KERNEL: a variable of the kernel
@@ -41,6 +42,7 @@ enum client_memory {
 	CLIENT_BLOCK,
 	CLIENT_SLAB,
 	CLIENT_STACK,
+	CLIENT_TASK_STACK,
 	CLIENT_DATA,
 	CLIENT_BSS,
 	CLIENT_KERNEL,
