@@ -14,7 +14,8 @@
 #	make kselftest		the selftests on this machine's kernel (root)
 #	make soak		GIB= GiB (100) through one buffer, in a virtual machine
 #	make ring-storm		RECORDS= (100 million) and SLEEPS= (10 million), the same
-#	make bench		the benchmark in virtual machines; BENCH=short: what has a bar
+#	make bench		the benchmark in virtual machines; BENCH=short: what has a bar,
+#				KERNELS=stock: on one kernel
 #	make bench-native	the benchmark on this machine (root)
 #	make check		every static check
 #	make clean

@@ -7,7 +7,6 @@
 #include <linux/page-flags.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task_stack.h>
 #include <linux/vmalloc.h>
 
 #include "kubuf.h"
@@ -83,7 +82,8 @@ static void unmark(struct page *page)
 
 /*
  * Whether a marked page is of the stack of a task: such a page looks like any
- * other of vmalloc(). The stack of a task that ends now is freed by RCU.
+ * other of vmalloc(). The stack of a task that ends now is freed by RCU. Idle
+ * tasks are in no list.
  */
 static bool have_marked_stack(void)
 {

@@ -70,7 +70,7 @@ static int echo(void *unused)
 		if (err == -EPROTO)
 			pr_warn_ratelimited("not a ring any more: emptied\n");
 	}
-	/* The program has said that it is done. */
+	/* Nothing will come any more: the program has said so, or this is to stop. */
 	kubuf_ring_end(out);
 	wait_for_stop();
 	return 0;
