@@ -14,6 +14,7 @@
 #include <linux/string.h>
 
 #include "kubuf.h"
+#include "trace.h"
 
 /* MiB that all buffers together may take; main.c makes it a parameter. */
 unsigned long kubuf_limit_mb = ULONG_MAX;
@@ -250,6 +251,7 @@ struct kubuf *kubuf_alloc(const struct kubuf_create *args, bool charge_user)
 	if (err)
 		goto err_uncharge;
 	kubuf_debugfs_add(buf);
+	trace_kubuf_create(buf);
 	return buf;
 
 err_uncharge:
@@ -310,6 +312,7 @@ struct kubuf *__kubuf_wrap(const struct kubuf_memory *wrap, struct module *owner
 	buf->release = wrap->release;
 	buf->release_data = wrap->data;
 	kubuf_debugfs_add(buf);
+	trace_kubuf_create(buf);
 	return buf;
 }
 EXPORT_SYMBOL_GPL(__kubuf_wrap);
@@ -319,6 +322,7 @@ static void release(struct kref *ref)
 	struct kubuf *buf = container_of(ref, struct kubuf, ref);
 
 	WARN_ON_ONCE(buf->nr_files || atomic_read(&buf->nr_mappings));
+	trace_kubuf_free(buf);
 	kubuf_debugfs_remove(buf);
 	kubuf_backing_free(buf);
 	uncharge(buf);

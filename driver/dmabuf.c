@@ -16,6 +16,7 @@
 #include <linux/vmalloc.h>
 
 #include "kubuf.h"
+#include "trace.h"
 
 /**
  * struct part - what a dma-buf was made of
@@ -155,6 +156,8 @@ static struct sg_table *part_map(struct dma_buf_attachment *attachment,
 	mutex_lock(&part->lock);
 	a->sgt = sgt;
 	mutex_unlock(&part->lock);
+	trace_kubuf_pin(kubuf_of(part->file), part->start, part->nr,
+			dev_name(a->dev));
 	return sgt;
 
 err_table:
@@ -174,6 +177,8 @@ static void part_unmap(struct dma_buf_attachment *attachment,
 	a->sgt = NULL;
 	mutex_unlock(&part->lock);
 
+	trace_kubuf_unpin(kubuf_of(part->file), part->start, part->nr,
+			  dev_name(a->dev));
 	dma_unmap_sgtable(a->dev, sgt, dir, 0);
 	sg_free_table(sgt);
 	kfree(sgt);

@@ -16,6 +16,9 @@
 
 #include "kubuf.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* Named buffers: at most one of a name, whatever its state. */
 static DEFINE_MUTEX(names_lock);
 static LIST_HEAD(names);
@@ -79,7 +82,7 @@ static void release_name(struct kubuf *buf)
  * Make the node of a buffer whose name is reserved. The node takes the
  * caller's reference.
  */
-static int register_node(struct kubuf *buf)
+static int add_node(struct kubuf *buf)
 {
 	int err;
 
@@ -107,8 +110,9 @@ static int register_node(struct kubuf *buf)
  * Take a node away. Its name is free when this returns, and not before: sysfs
  * would warn of two devices with one name.
  */
-static void unregister_node(struct kubuf *buf)
+static void remove_node(struct kubuf *buf)
 {
+	trace_kubuf_destroy(buf);
 	misc_deregister(&buf->misc);
 	release_name(buf);
 	kubuf_put(buf);
@@ -163,7 +167,7 @@ int kubuf_register(struct kubuf *buf, const char *name, umode_t mode)
 	if (err)
 		goto err_unnamed;
 	kubuf_get(buf);
-	err = register_node(buf);
+	err = add_node(buf);
 	if (err)
 		goto err_name;
 	return 0;
@@ -195,7 +199,7 @@ void kubuf_unregister(struct kubuf *buf)
 	claimed = claim(buf);
 	mutex_unlock(&names_lock);
 	if (claimed)
-		unregister_node(buf);
+		remove_node(buf);
 }
 EXPORT_SYMBOL_GPL(kubuf_unregister);
 
@@ -266,7 +270,7 @@ static int ioctl_create(void __user *uarg)
 	err = reserve_name(buf);
 	if (err)
 		goto err_file;
-	err = register_node(buf);
+	err = add_node(buf);
 	if (err)
 		goto err_name;
 
@@ -310,7 +314,7 @@ static int ioctl_destroy(void __user *uarg)
 		err = -ENOENT;
 	mutex_unlock(&names_lock);
 	if (!err)
-		unregister_node(buf);
+		remove_node(buf);
 	return err;
 }
 
@@ -552,7 +556,7 @@ static void register_nodes(void)
 		if (!buf)
 			break;
 
-		err = register_node(buf);
+		err = add_node(buf);
 		if (err) {
 			pr_err("no node for %s: error %d\n", buf->name, err);
 			release_name(buf);

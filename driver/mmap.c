@@ -14,9 +14,11 @@
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
+#include <linux/sched/clock.h>
 #include <linux/uaccess.h>
 
 #include "kubuf.h"
+#include "trace.h"
 
 /* The most pages that one fault maps; main.c makes them parameters. */
 unsigned int kubuf_window = 128;
@@ -163,6 +165,7 @@ static vm_fault_t insert_pages(struct vm_fault *vmf, const struct kubuf *buf)
 		unlock_row(row);
 		done += n - left;
 	}
+	trace_kubuf_map(buf, vmf->pgoff, 0, done);
 	/* The faulting page is there, or another fault was first. */
 	if (done || !err || err == -EBUSY)
 		return VM_FAULT_NOPAGE;
@@ -179,7 +182,12 @@ static bool fits_pmd(const struct vm_fault *vmf)
 	       addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE;
 }
 
-static vm_fault_t kubuf_fault(struct vm_fault *vmf)
+/*
+ * This one and the next ones are inline so that what looks whether somebody
+ * traces, at the end, costs a static branch and nothing else.
+ */
+static __always_inline vm_fault_t page_fault(struct vm_fault *vmf,
+					     unsigned int order)
 {
 	const struct kubuf *buf = vmf->vma->vm_private_data;
 	struct folio *folio;
@@ -217,15 +225,17 @@ static vm_fault_t kubuf_fault(struct vm_fault *vmf)
 
 /*
  * One entry for a whole folio, or for as much of contiguous memory. Older
- * kernels make it of the page that kubuf_fault() gives.
+ * kernels make it of the page that page_fault() gives.
  */
-static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
+static __always_inline vm_fault_t huge_fault(struct vm_fault *vmf,
+					     unsigned int order)
 {
 	const struct vm_area_struct *vma = vmf->vma;
 	const struct kubuf *buf = vma->vm_private_data;
 	unsigned long index = vmf->pgoff - pte_index(vmf->address);
 	struct folio *folio;
 	struct page *page;
+	vm_fault_t ret;
 
 	/* Without huge pages there are no functions to map one. */
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
@@ -248,12 +258,17 @@ static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (folio_order(folio) < PMD_ORDER ||
 	    kubuf_has_poison(page, CHUNK_PAGES))
 		return VM_FAULT_FALLBACK;
-	if (buf->pfn_path)
-		return vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
-					  vmf->flags & FAULT_FLAG_WRITE);
-	adopt(folio, vma->vm_file->f_mapping);
-	return vmf_insert_folio_pmd(vmf, folio,
-				    vmf->flags & FAULT_FLAG_WRITE);
+	if (buf->pfn_path) {
+		ret = vmf_insert_pfn_pmd(vmf, page_to_pfn(page),
+					 vmf->flags & FAULT_FLAG_WRITE);
+	} else {
+		adopt(folio, vma->vm_file->f_mapping);
+		ret = vmf_insert_folio_pmd(vmf, folio,
+					   vmf->flags & FAULT_FLAG_WRITE);
+	}
+	if (ret == VM_FAULT_NOPAGE)
+		trace_kubuf_map(buf, index, PMD_ORDER, CHUNK_PAGES);
+	return ret;
 }
 
 /*
@@ -284,14 +299,17 @@ static int insert_pfns(pte_t *pte, unsigned long addr, void *data)
 	struct page *page;
 	unsigned long i;
 	pte_t entry;
+	int err = 0;
 
 	for (i = 0; i < nr; i++, pte++, addr += PAGE_SIZE) {
 		/* Another fault was there first, and has mapped the rest. */
 		if (!pte_none(ptep_get(pte)))
 			break;
 		page = kubuf_page(buf, vmf->pgoff + i);
-		if (PageHWPoison(page))
-			return i ? 0 : -EHWPOISON;
+		if (PageHWPoison(page)) {
+			err = i ? 0 : -EHWPOISON;
+			break;
+		}
 		/* Test first: the store would take the cache line away. */
 		if (reserved && !PageReserved(page))
 			SetPageReserved(page);
@@ -299,10 +317,12 @@ static int insert_pfns(pte_t *pte, unsigned long addr, void *data)
 		set_pte_at(vma->vm_mm, addr, pte,
 			   pte_mkspecial(pte_sw_mkyoung(entry)));
 	}
-	return 0;
+	trace_kubuf_map(buf, vmf->pgoff, 0, i);
+	return err;
 }
 
-static vm_fault_t kubuf_pfn_fault(struct vm_fault *vmf)
+static __always_inline vm_fault_t pfn_fault(struct vm_fault *vmf,
+					    unsigned int order)
 {
 	const struct kubuf *buf = vmf->vma->vm_private_data;
 	vm_fault_t ret;
@@ -316,7 +336,7 @@ static vm_fault_t kubuf_pfn_fault(struct vm_fault *vmf)
 	 * process says of huge pages and when: the walk below warns of one.
 	 */
 	if (pmd_none(READ_ONCE(*vmf->pmd))) {
-		ret = kubuf_huge_fault(vmf, PMD_ORDER);
+		ret = huge_fault(vmf, PMD_ORDER);
 		if (!(ret & VM_FAULT_FALLBACK))
 			return ret;
 	}
@@ -330,15 +350,58 @@ static vm_fault_t kubuf_pfn_fault(struct vm_fault *vmf)
 }
 
 /*
- * What kubuf_pfn_fault() does where there is no page table yet, but before the
- * core has allocated one in vain.
+ * What pfn_fault() does where there is no page table yet, but before the core has
+ * allocated one in vain.
  */
+static __always_inline vm_fault_t pfn_huge_fault(struct vm_fault *vmf,
+						  unsigned int order)
+{
+	if (order == PMD_ORDER && pmd_none(READ_ONCE(*vmf->pmd)))
+		return pfn_fault(vmf, 0);
+	return huge_fault(vmf, order);
+}
+
+/* A fault that somebody looks at; one that falls back comes again. */
+static noinline vm_fault_t traced(struct vm_fault *vmf, unsigned int order,
+				  vm_fault_t (*fault)(struct vm_fault *vmf,
+						      unsigned int order))
+{
+	u64 start = local_clock();
+	vm_fault_t ret = fault(vmf, order);
+
+	if (!(ret & VM_FAULT_FALLBACK))
+		trace_kubuf_fault(vmf->vma->vm_private_data, vmf, ret,
+				  local_clock() - start);
+	return ret;
+}
+
+static vm_fault_t kubuf_fault(struct vm_fault *vmf)
+{
+	if (trace_kubuf_fault_enabled())
+		return traced(vmf, 0, page_fault);
+	return page_fault(vmf, 0);
+}
+
+static vm_fault_t kubuf_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	if (trace_kubuf_fault_enabled())
+		return traced(vmf, order, huge_fault);
+	return huge_fault(vmf, order);
+}
+
+static vm_fault_t kubuf_pfn_fault(struct vm_fault *vmf)
+{
+	if (trace_kubuf_fault_enabled())
+		return traced(vmf, 0, pfn_fault);
+	return pfn_fault(vmf, 0);
+}
+
 static vm_fault_t kubuf_pfn_huge_fault(struct vm_fault *vmf,
 				       unsigned int order)
 {
-	if (order == PMD_ORDER && pmd_none(READ_ONCE(*vmf->pmd)))
-		return kubuf_pfn_fault(vmf);
-	return kubuf_huge_fault(vmf, order);
+	if (trace_kubuf_fault_enabled())
+		return traced(vmf, order, pfn_huge_fault);
+	return pfn_huge_fault(vmf, order);
 }
 
 /*
@@ -377,6 +440,8 @@ static void unreserve(struct kubuf *buf)
 static void kubuf_vma_open(struct vm_area_struct *vma)
 {
 	count_mapping(vma->vm_private_data);
+	trace_kubuf_open(vma->vm_private_data, vma->vm_start, vma->vm_end,
+			 vma->vm_pgoff);
 }
 
 /*
@@ -387,11 +452,12 @@ static void kubuf_vma_close(struct vm_area_struct *vma)
 {
 	struct kubuf *buf = vma->vm_private_data;
 
-	if (!atomic_dec_and_mutex_lock(&buf->nr_mappings, &buf->map_lock))
-		return;
-	if (buf->reserved)
-		unreserve(buf);
-	mutex_unlock(&buf->map_lock);
+	if (atomic_dec_and_mutex_lock(&buf->nr_mappings, &buf->map_lock)) {
+		if (buf->reserved)
+			unreserve(buf);
+		mutex_unlock(&buf->map_lock);
+	}
+	trace_kubuf_close(buf, vma->vm_start, vma->vm_end, vma->vm_pgoff);
 }
 
 /**
@@ -409,6 +475,7 @@ int kubuf_vma_mapped(unsigned long start, unsigned long end, pgoff_t pgoff,
 		     const struct file *file, void **vm_private_data)
 {
 	count_mapping(*vm_private_data);
+	trace_kubuf_mmap(*vm_private_data, start, end, pgoff);
 	return 0;
 }
 

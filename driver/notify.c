@@ -8,6 +8,7 @@
 #include <linux/export.h>
 
 #include "kubuf.h"
+#include "trace.h"
 
 /**
  * kubuf_notify() - say that there is something new in a buffer
@@ -21,9 +22,11 @@ void kubuf_notify(struct kubuf *buf)
 {
 	struct kubuf_file *kfile;
 	unsigned long flags;
+	u64 sequence;
 
 	/* A full barrier: the number is never seen before the data. */
-	atomic64_inc_return(&buf->sequence);
+	sequence = atomic64_inc_return(&buf->sequence);
+	trace_kubuf_notify(buf, sequence);
 
 	spin_lock_irqsave(&buf->notify_lock, flags);
 	list_for_each_entry(kfile, &buf->watchers, watchers)
