@@ -29,7 +29,7 @@ TRACE_EVENT(kubuf_create,
 	TP_ARGS(buf),
 	TP_STRUCT__entry(
 		__field(u64, id)
-		__field(unsigned long, nr_pages)
+		__field(unsigned long, pages)
 		__field(unsigned int, backing)
 		__field(int, node)
 		__field(bool, reserved)
@@ -37,7 +37,7 @@ TRACE_EVENT(kubuf_create,
 	),
 	TP_fast_assign(
 		__entry->id = buf->id;
-		__entry->nr_pages = buf->nr_pages;
+		__entry->pages = buf->nr_pages;
 		__entry->backing = buf->backing;
 		__entry->node = buf->node;
 		__entry->reserved = buf->reserved;
@@ -51,7 +51,7 @@ TRACE_EVENT(kubuf_create,
 				   { KUBUF_BACKING_VMALLOC, "vmalloc" },
 				   { KUBUF_BACKING_HUGE, "huge" },
 				   { KUBUF_BACKING_WRAPPED, "wrapped" }),
-		  __entry->nr_pages, __entry->node, __entry->reserved)
+		  __entry->pages, __entry->node, __entry->reserved)
 );
 
 DECLARE_EVENT_CLASS(kubuf_end,
@@ -130,30 +130,30 @@ DEFINE_EVENT(kubuf_mapping, kubuf_close,
  */
 TRACE_EVENT(kubuf_map,
 	TP_PROTO(const struct kubuf *buf, pgoff_t index, unsigned int order,
-		 unsigned long nr),
-	TP_ARGS(buf, index, order, nr),
+		 unsigned long window),
+	TP_ARGS(buf, index, order, window),
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(unsigned long, index)
 		__field(unsigned long, pfn)
 		__field(unsigned int, order)
-		__field(unsigned long, nr)
+		__field(unsigned long, window)
 	),
 	TP_fast_assign(
 		__entry->id = buf->id;
 		__entry->index = index;
 		__entry->pfn = page_to_pfn(kubuf_page(buf, index));
 		__entry->order = order;
-		__entry->nr = nr;
+		__entry->window = window;
 	),
 	TP_printk("id=%llu index=%lu pfn=%#lx order=%u window=%lu",
 		  __entry->id, __entry->index, __entry->pfn, __entry->order,
-		  __entry->nr)
+		  __entry->window)
 );
 
 /*
- * A fault is over for the driver, @ns nanoseconds after it came to it. If
- * @result is 0 it has given the page to the core, which maps or copies it.
+ * A fault is over for the driver, @ns nanoseconds after it came to it. If it was
+ * neither mapped nor an error, the core got the page, and maps or copies it.
  */
 TRACE_EVENT(kubuf_fault,
 	TP_PROTO(const struct kubuf *buf, const struct vm_fault *vmf,
@@ -164,8 +164,9 @@ TRACE_EVENT(kubuf_fault,
 		__field(unsigned long, address)
 		__field(unsigned long, index)
 		__field(unsigned long, pfn)
-		__field(unsigned int, flags)
-		__field(unsigned int, result)
+		__field(bool, write)
+		__field(bool, mapped)
+		__field(int, error)
 		__field(u64, ns)
 	),
 	TP_fast_assign(
@@ -174,19 +175,14 @@ TRACE_EVENT(kubuf_fault,
 		__entry->index = vmf->pgoff;
 		__entry->pfn = vmf->pgoff < buf->nr_pages ?
 			page_to_pfn(kubuf_page(buf, vmf->pgoff)) : 0;
-		__entry->flags = vmf->flags;
-		__entry->result = (__force unsigned int)result;
+		__entry->write = vmf->flags & FAULT_FLAG_WRITE;
+		__entry->mapped = result & VM_FAULT_NOPAGE;
+		__entry->error = vm_fault_to_errno(result, FOLL_HWPOISON);
 		__entry->ns = ns;
 	),
-	TP_printk("id=%llu address=%#lx index=%lu pfn=%#lx flags=%s result=%s ns=%llu",
+	TP_printk("id=%llu address=%#lx index=%lu pfn=%#lx write=%d mapped=%d error=%d ns=%llu",
 		  __entry->id, __entry->address, __entry->index, __entry->pfn,
-		  __print_flags(__entry->flags, "|", FAULT_FLAG_TRACE),
-		  __print_flags(__entry->result, "|",
-				{ (__force unsigned int)VM_FAULT_OOM, "OOM" },
-				{ (__force unsigned int)VM_FAULT_SIGBUS, "SIGBUS" },
-				{ (__force unsigned int)VM_FAULT_HWPOISON, "HWPOISON" },
-				{ (__force unsigned int)VM_FAULT_NOPAGE, "NOPAGE" }),
-		  __entry->ns)
+		  __entry->write, __entry->mapped, __entry->error, __entry->ns)
 );
 
 DECLARE_EVENT_CLASS(kubuf_device,
@@ -196,17 +192,17 @@ DECLARE_EVENT_CLASS(kubuf_device,
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(unsigned long, index)
-		__field(unsigned long, nr)
+		__field(unsigned long, pages)
 		__array(char, device, KUBUF_TRACE_DEVICE)
 	),
 	TP_fast_assign(
 		__entry->id = buf->id;
 		__entry->index = index;
-		__entry->nr = nr;
+		__entry->pages = nr;
 		strscpy(__entry->device, device, KUBUF_TRACE_DEVICE);
 	),
 	TP_printk("id=%llu index=%lu pages=%lu device=%s", __entry->id,
-		  __entry->index, __entry->nr, __entry->device)
+		  __entry->index, __entry->pages, __entry->device)
 );
 
 /*
