@@ -4,8 +4,8 @@
 
     ring.py /dev/kubuf/NAME [COUNT]
 
-prints each record, as hexadecimal digits, until there are COUNT of them or the
-driver lets the ring go.
+prints each record, as hexadecimal digits, until there are COUNT of them or there
+will be no more, and then how many there were.
 
 This is the whole protocol in one file, to read and to try things out; it needs
 nothing but Python. The struct kubuf_ring_header and struct kubuf_record that it
@@ -15,6 +15,7 @@ program that has to be fast uses kubuf_ring.h.
 
 import errno
 import fcntl
+import itertools
 import mmap
 import os
 import select
@@ -37,6 +38,7 @@ NOTIFY = struct.Struct("=II")
 # Where the fields of struct kubuf_ring_header are: in 8-byte words...
 SIZE = 1
 HEAD = 8
+LOST = 9
 TAIL = 16
 # ... and in 4-byte words.
 MAGIC = 0
@@ -182,10 +184,14 @@ class Ring:
 
 def main():
     count = int(sys.argv[2]) if len(sys.argv) > 2 else None
-    for number, payload in enumerate(Ring(sys.argv[1]), 1):
+    ring = Ring(sys.argv[1])
+    number = length = 0
+    for payload in itertools.islice(ring, count):
         print(payload.hex(), flush=True)
-        if number == count:
-            break
+        number += 1
+        length += len(payload)
+    print(f"{number} records, {length} bytes, {ring.u64[LOST]} lost",
+          file=sys.stderr)
 
 
 if __name__ == "__main__":
