@@ -2,6 +2,7 @@
 #
 #	make			the module, for the running kernel or for KDIR=
 #	make demo		all set-up, then a demonstration in a virtual machine
+#	make explore		a virtual machine with a tour to type along, and a shell
 #	make demo-stream	a stream from the kernel to a disk, without copies and
 #				with, in a virtual machine
 #	make test		all set-up, then every selftest in a virtual machine
@@ -49,7 +50,7 @@ define build-module
 	@find $(addprefix $(out)/,driver samples selftests) -name '*.ko' -exec ln -f {} $(out)/ \;
 endef
 
-.PHONY: module demo demo-stream test coverage testers model matrix accept kselftest
+.PHONY: module demo explore demo-stream test coverage testers model matrix accept kselftest
 .PHONY: selftests soak ring-storm rdma
 .PHONY: bench bench-native check clean
 
@@ -86,6 +87,9 @@ accept:
 
 demo:
 	+@scripts/demo
+
+explore:
+	+@scripts/explore
 
 demo-stream:
 	+@scripts/demo-stream
