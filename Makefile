@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 #	make			the module, for the running kernel or for KDIR=
+#	make tools		the command, build/tools/kubuf
 #	make demo		all set-up, then a demonstration in a virtual machine
 #	make explore		a virtual machine with a tour to type along, and a shell
 #	make demo-stream	a stream from the kernel to a disk, without copies and
@@ -50,7 +51,8 @@ define build-module
 	@find $(addprefix $(out)/,driver samples selftests) -name '*.ko' -exec ln -f {} $(out)/ \;
 endef
 
-.PHONY: module demo explore demo-stream test coverage testers model matrix accept kselftest
+.PHONY: module demo explore demo-stream test coverage testers model matrix accept
+.PHONY: kselftest tools
 .PHONY: selftests soak ring-storm rdma
 .PHONY: bench bench-native check clean
 
@@ -59,6 +61,10 @@ module:
 
 $(out)/kubuf.ko: $(sources)
 	+$(build-module)
+
+tools:
+	@mkdir -p build/tools
+	+@$(MAKE) --no-print-directory -C tools/kubuf OUTPUT=$(CURDIR)/build/tools
 
 kselftest: $(out)/kubuf.ko selftests
 	@scripts/kselftest
