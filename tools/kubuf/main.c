@@ -20,7 +20,7 @@
 #endif
 
 static const struct command *const commands[] = {
-	&cmd_create, &cmd_destroy, &cmd_list, &cmd_info,
+	&cmd_create, &cmd_destroy, &cmd_list, &cmd_info, &cmd_load, &cmd_dump,
 };
 
 static void print_help(void)
