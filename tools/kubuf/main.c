@@ -21,7 +21,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_create, &cmd_destroy, &cmd_list, &cmd_info, &cmd_load, &cmd_dump,
-	&cmd_fill, &cmd_verify, &cmd_watch, &cmd_bench,
+	&cmd_fill, &cmd_verify, &cmd_watch, &cmd_bench, &cmd_doctor,
 };
 
 static void print_help(void)
