@@ -606,3 +606,6 @@ module_exit(kubuf_exit);
 
 MODULE_DESCRIPTION("Kernel buffers that user space maps without a copy");
 MODULE_LICENSE("GPL");
+#ifdef KUBUF_VERSION
+MODULE_VERSION(KUBUF_VERSION);
+#endif
