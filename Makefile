@@ -20,6 +20,12 @@
 #				KERNELS=stock: on one kernel
 #	make bench-native	the benchmark on this machine (root)
 #	make check		every static check
+#	make install		for KDIR='s kernel, below PREFIX= and DESTDIR= (root)
+#	make uninstall		all of that gone again
+#	make dkms		for each kernel, by dkms; make dkms-remove undoes it (root)
+#	make dist		build/kubuf-VERSION.tar.xz
+#	make deb		Debian packages of what is committed, in build/deb/
+#	make install-test	them on a fresh Debian in a virtual machine; DEBIAN=12 or 13
 #	make clean
 #
 # test, model, soak, ring-storm and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; test takes
@@ -33,6 +39,8 @@ CONFIG ?= production
 BENCH ?= long
 GIB ?= 100
 OPS ?= 200000
+DEBIAN ?= 12
+PREFIX ?= /usr/local
 
 release := $(shell sed -n 's/.*"\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 out := $(CURDIR)/build/$(or $(release),$(shell uname -r))
@@ -55,6 +63,8 @@ endef
 .PHONY: kselftest tools
 .PHONY: selftests soak ring-storm rdma
 .PHONY: bench bench-native check clean
+.PHONY: install install-module install-tools install-dev uninstall
+.PHONY: dkms dkms-source dkms-remove dist deb install-test
 
 module:
 	+$(build-module)
@@ -119,5 +129,16 @@ bench-native:
 check:
 	@scripts/check
 
+dist:
+	@scripts/dist
+
+deb:
+	@scripts/deb
+
+install-test:
+	@scripts/install-test $(DEBIAN)
+
 clean:
 	rm -rf build
+
+include install/install.mk
