@@ -145,10 +145,11 @@ begin_ring() {
 	header "$@"
 }
 
-# Records of each length of the last word, and of more than one word, across the
-# end of the data.
+# Records of each length of the last word, and of more than one word. The end of the
+# data is in the payload of the one of nine bytes.
 ring_lengths() {
-	local n begin=$((3 * page - 40)) text=abcdefghijklmnopqrstuvwxyz
+	local n split=152 begin text=abcdefghijklmnopqrstuvwxyz
+	begin=$((3 * page - split))
 	for ((n = 0; n <= 17; n++)); do
 		printf '%s' "${text:0:n}" | xxd -p
 		[ "$n" != 0 ] || echo
@@ -158,8 +159,8 @@ ring_lengths() {
 	done 3>"$work/data" >"$work/want"
 	begin_ring $magic "$size" $head=$((begin + $(stat -c %s "$work/data"))) \
 		$tail=$begin $closed
-	head -c 40 "$work/data" | put $((page - 40))
-	tail -c +41 "$work/data" | put 0
+	head -c $split "$work/data" | put $((page - split))
+	tail -c +$((split + 1)) "$work/data" | put 0
 	"${example[@]}" $node >"$work/said" 2>"$work/counts"
 	diff "$work/want" "$work/said"
 	diff - "$work/counts" <<<'18 records, 153 bytes, 0 lost'
@@ -210,6 +211,7 @@ ring_producer_that_lies() {
 	begin_ring $magic "$size" $head=64 $closed
 	digits 57 | xxd -r -p | put 0
 	fails_with 'Protocol error|the producer cannot be|a record of 57' $node
+	! grep -xE '[0-9a-f]+' "$work/said" || fail 'it took the record'
 }
 
 ring_bad_arguments() {
