@@ -363,8 +363,7 @@ static __always_inline vm_fault_t pfn_huge_fault(struct vm_fault *vmf,
 
 /* A fault that somebody looks at; one that falls back comes again. */
 static noinline vm_fault_t traced(struct vm_fault *vmf, unsigned int order,
-				  vm_fault_t (*fault)(struct vm_fault *vmf,
-						      unsigned int order))
+				  vm_fault_t (*fault)(struct vm_fault *vmf, unsigned int order))
 {
 	u64 start = local_clock();
 	vm_fault_t ret = fault(vmf, order);

@@ -667,7 +667,6 @@ TEST(an_example_in_python)
 	close_pair(&p);
 }
 
-/* What is no ring, or not any more, is not taken for one. */
 /* What was reserved is given by one commit, what was looked at by one release. */
 TEST(several_at_once)
 {

@@ -125,6 +125,7 @@ class Ring:
     def start_anew(self):
         self.tail = self.u64[HEAD]
         self.u64[TAIL] = self.tail
+        self.wake_producer()
         raise Broken("the producer cannot be there")
 
     def take(self):
