@@ -4,6 +4,7 @@
 #	make tools		the command, build/tools/kubuf
 #	make demo		all set-up, then a demonstration in a virtual machine
 #	make explore		a virtual machine with a tour to type along, and a shell
+#	make picture		the moving picture of the README once more
 #	make demo-stream	a stream from the kernel to a disk, without copies and
 #				with, in a virtual machine
 #	make test		all set-up, then every selftest in a virtual machine
@@ -60,7 +61,7 @@ define build-module
 endef
 
 .PHONY: module demo explore demo-stream test coverage testers model matrix accept
-.PHONY: kselftest tools
+.PHONY: kselftest picture tools
 .PHONY: selftests soak ring-storm rdma
 .PHONY: bench bench-native check clean
 .PHONY: install install-module install-tools install-dev uninstall
@@ -106,6 +107,9 @@ demo:
 
 explore:
 	+@scripts/explore
+
+picture:
+	+@scripts/picture
 
 demo-stream:
 	+@scripts/demo-stream
