@@ -768,7 +768,7 @@ with_pages() {
 
 # The map alone, as one line.
 cells() {
-	sed -nE 's/^ +[0-9]+  ([.mpr]+)$/\1/p' "$1" | tr -d '\n'
+	sed -nE 's/^ +[0-9]+  ([.mpr2-9+]+)$/\1/p' "$1" | tr -d '\n'
 }
 
 # Exactly the pages that were touched.
@@ -804,12 +804,13 @@ watch_groups() {
 		echo "# kubuf $id cmd-a vmalloc 33554432 mappings 7"
 		echo '# index pfn refs maps state'
 		seq 0 8191 | sed 's/$/ 0x1000 1 0 -/; s/^\(9\|16\|8191\) .*/\1 0x1000 2 1 m/
+			s/^32 .*/32 0x1000 3 2 m/; s/^47 .*/47 0x1000 10 9 m/; s/^48 .*/48 0x1000 301 300 m/
 			s/^\(18\|25\) .*/\1 0x1000 2 1 mr/; s/^\(26\|8000\) .*/\1 0x1000 1025 1 mp/'
 	} >"$work/pages"
-	says 0 'mappings 7  mapped 7  pinned 2  reserved 2' \
+	says 0 'mappings 7  mapped 10  pinned 2  reserved 2' \
 		with_pages "$id" ./kubuf watch cmd-a --once
 	grep -q 'a cell: 8 pages' "$work/said"
-	grep -qE '^ +0  \.mrp\.{60}$' "$work/said"
+	grep -qE '^ +0  \.mrp29\+\.{57}$' "$work/said"
 	grep -qE '^ +7680  \.{40}p\.{22}m$' "$work/said"
 	[ "$(cells "$work/said" | wc -c)" = 1024 ]
 }

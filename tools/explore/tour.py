@@ -43,7 +43,8 @@ table of a process for its number, and the kernel for its own.
 
     >>> verify("hello")
 %
-A child has a copy of your mapping, which the driver is told of: it counts.
+A child has a copy of your mapping, which the driver is told of: it counts. The
+digit says that two page tables map that page now.
 
     >>> child = fork()
     >>> look()

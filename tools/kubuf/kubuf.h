@@ -133,12 +133,14 @@ void progress_end(struct progress *p, __u64 done);
  * @nr: pages
  * @frames: frame number of each
  * @states: PAGE_* of each
+ * @maps: entries of page tables that map each, at most UCHAR_MAX
  */
 struct pages {
 	__u64 mappings;
 	size_t nr;
 	__u64 *frames;
 	unsigned char *states;
+	unsigned char *maps;
 };
 
 int pages_read(struct pages *pages, __u64 id);

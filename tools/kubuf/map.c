@@ -13,7 +13,7 @@ static const struct {
 } looks[] = {
 	{ PAGE_PINNED, 'p', "\033[1;31m", "pinned" },
 	{ PAGE_RESERVED, 'r', "\033[33m", "reserved" },
-	{ PAGE_MAPPED, 'm', "\033[32m", "mapped" },
+	{ PAGE_MAPPED, 'm', "\033[32m", "mapped (2-9, +: so often)" },
 	{ 0, '.', "\033[2m", "neither" },
 };
 
@@ -41,13 +41,39 @@ static size_t look_of(const struct pages *pages, size_t first, size_t group)
 	return i;
 }
 
-static void print_look(FILE *out, size_t look, bool colour)
+/* By how many entries of page tables a page of the group is mapped, at most. */
+static unsigned int most_maps(const struct pages *pages, size_t first,
+			      size_t group)
+{
+	unsigned int most = 0;
+
+	for (size_t i = first; i < pages->nr && i < first + group; i++)
+		if (pages->maps[i] > most)
+			most = pages->maps[i];
+	return most;
+}
+
+static void print_look(FILE *out, size_t look, char letter, bool colour)
 {
 	if (colour)
-		fprintf(out, "%s%c" NO_COLOUR, looks[look].colour,
-			looks[look].letter);
+		fprintf(out, "%s%c" NO_COLOUR, looks[look].colour, letter);
 	else
-		fputc(looks[look].letter, out);
+		fputc(letter, out);
+}
+
+static void print_cell(FILE *out, const struct pages *pages, size_t first,
+		       size_t group, bool colour)
+{
+	size_t look = look_of(pages, first, group);
+	char letter = looks[look].letter;
+
+	if (looks[look].state == PAGE_MAPPED) {
+		unsigned int maps = most_maps(pages, first, group);
+
+		if (maps > 1)
+			letter = maps > 9 ? '+' : (char)('0' + maps);
+	}
+	print_look(out, look, letter, colour);
 }
 
 /**
@@ -64,11 +90,11 @@ void map_print(FILE *out, const struct pages *pages,
 	for (size_t i = 0; i < pages->nr; i += group, cell++) {
 		if (cell % size->columns == 0)
 			fprintf(out, "%s%8zu  ", cell ? "\n" : "", i);
-		print_look(out, look_of(pages, i, group), size->colour);
+		print_cell(out, pages, i, group, size->colour);
 	}
 	fputs("\n\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
-		print_look(out, i, size->colour);
+		print_look(out, i, looks[i].letter, size->colour);
 		fprintf(out, " %s  ", looks[i].name);
 	}
 	fprintf(out, " a cell: %zu page%s", group, group > 1 ? "s" : "");

@@ -3,13 +3,14 @@
  * The pages of a buffer as the kernel has them, from debugfs.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kubuf.h"
 
 static void add_page(struct pages *pages, size_t *room, __u64 frame,
-		     const char *state)
+		     unsigned int maps, const char *state)
 {
 	size_t i = pages->nr++;
 
@@ -18,8 +19,10 @@ static void add_page(struct pages *pages, size_t *room, __u64 frame,
 		pages->frames = must_alloc(realloc(pages->frames,
 						   *room * sizeof(frame)));
 		pages->states = must_alloc(realloc(pages->states, *room));
+		pages->maps = must_alloc(realloc(pages->maps, *room));
 	}
 	pages->frames[i] = frame;
+	pages->maps[i] = maps < UCHAR_MAX ? (unsigned char)maps : UCHAR_MAX;
 	pages->states[i] = (strchr(state, 'm') ? PAGE_MAPPED : 0) |
 			   (strchr(state, 'p') ? PAGE_PINNED : 0) |
 			   (strchr(state, 'r') ? PAGE_RESERVED : 0);
@@ -38,6 +41,7 @@ int pages_read(struct pages *pages, __u64 id)
 	char path[64], line[160], state[8];
 	size_t room = 0;
 	__u64 index, frame;
+	unsigned int maps;
 	FILE *f;
 
 	memset(pages, 0, sizeof(*pages));
@@ -55,9 +59,9 @@ int pages_read(struct pages *pages, __u64 id)
 
 		if (*line == '#' && mappings && !pages->nr)
 			pages->mappings = strtoull(mappings + 10, NULL, 10);
-		else if (sscanf(line, "%llu 0x%llx %*s %*s %7s", &index, &frame,
-				state) == 3 && index == pages->nr)
-			add_page(pages, &room, frame, state);
+		else if (sscanf(line, "%llu 0x%llx %*s %u %7s", &index, &frame,
+				&maps, state) == 4 && index == pages->nr)
+			add_page(pages, &room, frame, maps, state);
 	}
 	fclose(f);
 	if (pages->nr)
@@ -75,5 +79,6 @@ void pages_free(struct pages *pages)
 {
 	free(pages->frames);
 	free(pages->states);
+	free(pages->maps);
 	memset(pages, 0, sizeof(*pages));
 }
