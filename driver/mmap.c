@@ -354,7 +354,7 @@ static __always_inline vm_fault_t pfn_fault(struct vm_fault *vmf,
  * allocated one in vain.
  */
 static __always_inline vm_fault_t pfn_huge_fault(struct vm_fault *vmf,
-						  unsigned int order)
+						 unsigned int order)
 {
 	if (order == PMD_ORDER && pmd_none(READ_ONCE(*vmf->pmd)))
 		return pfn_fault(vmf, 0);
