@@ -14,7 +14,7 @@
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
-#include <linux/sched/clock.h>
+#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 
 #include "kubuf.h"
@@ -365,12 +365,12 @@ static __always_inline vm_fault_t pfn_huge_fault(struct vm_fault *vmf,
 static noinline vm_fault_t traced(struct vm_fault *vmf, unsigned int order,
 				  vm_fault_t (*fault)(struct vm_fault *vmf, unsigned int order))
 {
-	u64 start = local_clock();
+	u64 start = ktime_get_ns();
 	vm_fault_t ret = fault(vmf, order);
 
 	if (!(ret & VM_FAULT_FALLBACK))
 		trace_kubuf_fault(vmf->vma->vm_private_data, vmf, ret,
-				  local_clock() - start);
+				  ktime_get_ns() - start);
 	return ret;
 }
 
