@@ -184,7 +184,7 @@ static bool fits_pmd(const struct vm_fault *vmf)
 
 /*
  * This one and the next ones are inline so that what looks whether somebody
- * traces, at the end, costs a static branch and nothing else.
+ * traces, at the end, costs a static branch and no call.
  */
 static __always_inline vm_fault_t page_fault(struct vm_fault *vmf,
 					     unsigned int order)

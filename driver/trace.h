@@ -128,10 +128,12 @@ DEFINE_EVENT(kubuf_mapping, kubuf_close,
  * The driver has mapped pages, from @index on: the window of a fault, or the
  * one entry of 1 << @order pages that has @index as its first.
  */
-TRACE_EVENT(kubuf_map,
+TRACE_EVENT_CONDITION(kubuf_map,
 	TP_PROTO(const struct kubuf *buf, pgoff_t index, unsigned int order,
 		 unsigned long window),
 	TP_ARGS(buf, index, order, window),
+	/* Another fault may have been there first. */
+	TP_CONDITION(window),
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(unsigned long, index)

@@ -359,7 +359,7 @@ static unsigned long swept(const struct trace *t, long long *largest)
 		unsigned long index = (unsigned long)number(e, "index");
 		unsigned long window = (unsigned long)number(e, "window");
 
-		if (number(e, "order"))
+		if (number(e, "order") || !window)
 			return 0;
 		if ((long long)window > *largest)
 			*largest = (long long)window;
