@@ -457,3 +457,7 @@ void *kubuf_kaddr(const struct kubuf *buf, loff_t pos, size_t *len)
 	return *len ? kaddr : NULL;
 }
 EXPORT_SYMBOL_GPL(kubuf_kaddr);
+
+#if IS_ENABLED(CONFIG_KUBUF_KUNIT_TEST)
+#include "backing_kunit.c"
+#endif

@@ -74,12 +74,11 @@ static bool charge_below(atomic_long_t *counter, unsigned long nr,
 	return true;
 }
 
-static unsigned long limit_pages(void)
+static unsigned long mb_to_pages(unsigned long mb)
 {
 	unsigned long pages;
 
-	if (check_mul_overflow(READ_ONCE(kubuf_limit_mb), SZ_1M / PAGE_SIZE,
-			       &pages))
+	if (check_mul_overflow(mb, SZ_1M / PAGE_SIZE, &pages))
 		return LONG_MAX;
 	return min_t(unsigned long, pages, LONG_MAX);
 }
@@ -88,7 +87,8 @@ static int charge(struct kubuf *buf, bool charge_user)
 {
 	unsigned long nr = kubuf_backing_cost(buf);
 
-	if (!charge_below(&nr_charged, nr, limit_pages()))
+	if (!charge_below(&nr_charged, nr,
+			  mb_to_pages(READ_ONCE(kubuf_limit_mb))))
 		return -ENOSPC;
 
 	if (charge_user && !capable(CAP_IPC_LOCK)) {
@@ -397,3 +397,7 @@ void kubuf_fill_info(struct kubuf *buf, struct kubuf_info *info)
 	info->sequence = atomic64_read_acquire(&buf->sequence);
 	info->seals = READ_ONCE(buf->seals);
 }
+
+#if IS_ENABLED(CONFIG_KUBUF_KUNIT_TEST)
+#include "buffer_kunit.c"
+#endif

@@ -604,6 +604,10 @@ static void __exit kubuf_exit(void)
 }
 module_exit(kubuf_exit);
 
+#if IS_ENABLED(CONFIG_KUBUF_KUNIT_TEST)
+#include "main_kunit.c"
+#endif
+
 MODULE_DESCRIPTION("Kernel buffers that user space maps without a copy");
 MODULE_LICENSE("GPL");
 #ifdef KUBUF_VERSION

@@ -627,3 +627,7 @@ int kubuf_mmap(struct kubuf *buf, struct vm_area_struct *vma)
 	return vfs_mmap(file, vma);
 }
 EXPORT_SYMBOL_GPL(kubuf_mmap);
+
+#if IS_ENABLED(CONFIG_KUBUF_KUNIT_TEST)
+#include "mmap_kunit.c"
+#endif

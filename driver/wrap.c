@@ -166,3 +166,7 @@ void kubuf_unwrap_memory(struct kubuf *buf)
 		unmark(buf->pages[i]);
 	kvfree(buf->pages);
 }
+
+#if IS_ENABLED(CONFIG_KUBUF_KUNIT_TEST)
+#include "wrap_kunit.c"
+#endif
