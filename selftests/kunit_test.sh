@@ -29,18 +29,19 @@ lines() {
 	fi | sed -n "/^ *# Subtest: $1\$/,/^\(not \)\?ok [0-9]* -\? *$1/p"
 }
 
-# Not each load of the module is to run them, where that can be said.
+# Not each load of the module is to run them, where that can be said. The kernel
+# would take a newline for a part of it.
 filter=/sys/module/kunit/parameters/filter_glob
 filtered=$(cat $filter 2>/dev/null)
 if [ -e /sys/module/kubuf/initstate ]; then
-	[ ! -e $filter ] || echo '*.*' >$filter
+	[ ! -e $filter ] || printf '*.*' >$filter
 	rmmod kubuf
 	if [ -n "${KUBUF_KO-}" ]; then
 		insmod "$KUBUF_KO"
 	else
 		modprobe kubuf
 	fi || echo "Bail out! The module can't be loaded"
-	[ ! -e $filter ] || echo "${filtered/(null)/*.*}" >$filter
+	[ ! -e $filter ] || printf %s "${filtered/(null)/*.*}" >$filter
 fi
 
 cases=0 failed=0
