@@ -21,6 +21,8 @@
 #				KERNELS=stock: on one kernel
 #	make bench-native	the benchmark on this machine (root)
 #	make check		every static check
+#	make patches		the driver as patches for a kernel tree, KSRC= or the newest,
+#				applied and compiled one by one; in build/patches
 #	make install		for KDIR='s kernel, below PREFIX= and DESTDIR= (root)
 #	make uninstall		all of that gone again
 #	make dkms		for each kernel, by dkms; make dkms-remove undoes it (root)
@@ -63,7 +65,7 @@ endef
 .PHONY: module demo explore demo-stream test coverage testers model matrix accept
 .PHONY: kselftest picture tools
 .PHONY: selftests soak ring-storm rdma
-.PHONY: bench bench-native check clean
+.PHONY: bench bench-native check patches clean
 .PHONY: install install-module install-tools install-dev uninstall
 .PHONY: dkms dkms-source dkms-remove dist deb install-test
 
@@ -132,6 +134,9 @@ bench-native:
 
 check:
 	@scripts/check
+
+patches:
+	+@scripts/patches $(KSRC)
 
 dist:
 	@scripts/dist
