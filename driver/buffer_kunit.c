@@ -248,7 +248,7 @@ static void lengths_are_rounded_up(struct kunit *test)
 	}
 }
 
-/* The user's share, and that of all; nobody else makes buffers meanwhile. */
+/* Of what all may take; nobody else makes buffers while the module is loaded. */
 static void charges_are_given_back(struct kunit *test)
 {
 	long before = atomic_long_read(&nr_charged);
