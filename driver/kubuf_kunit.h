@@ -28,8 +28,8 @@ static inline struct kubuf *make_buffer(struct kunit *test, size_t length,
 
 	if (!IS_ERR(buf))
 		return buf;
-	KUNIT_FAIL(test, "%zu bytes of %s: error %ld", length,
-		   kubuf_backing_name(backing), PTR_ERR(buf));
+	KUNIT_FAIL(test, "%zu bytes of %s: error %pe", length,
+		   kubuf_backing_name(backing), buf);
 	return NULL;
 }
 

@@ -31,7 +31,7 @@ static void a_node_once_in_a_life(struct kunit *test)
 	struct kubuf_info info;
 
 	if (IS_ERR(buf)) {
-		KUNIT_FAIL(test, "error %ld", PTR_ERR(buf));
+		KUNIT_FAIL(test, "error %pe", buf);
 		return;
 	}
 	/* Has none yet: nothing to do. */
@@ -94,7 +94,7 @@ static void wrapped_memory_is_released_once(struct kunit *test)
 	memory.length = PAGE_SIZE;
 	buf = kubuf_wrap(&memory);
 	if (IS_ERR(buf)) {
-		KUNIT_FAIL(test, "error %ld", PTR_ERR(buf));
+		KUNIT_FAIL(test, "error %pe", buf);
 	} else {
 		KUNIT_EXPECT_PTR_EQ(test, kubuf_wrap(&memory), ERR_PTR(-EINVAL));
 		KUNIT_EXPECT_EQ(test, released, 0);

@@ -69,13 +69,20 @@ static char *map(int fd, size_t length)
 	return p;
 }
 
+/* Store a short text at the beginning, and say so. */
+static void store(char *p, const char *who, const char *text)
+{
+	memcpy(p, text, strlen(text) + 1);
+	printf("%s stores \"%s\"\n", who, p);
+}
+
 /* The child has the descriptor from its parent; the mapping is its own. */
 static void run_child(int fd, size_t length)
 {
 	char *p = map(fd, length);
 
 	printf("child     loads  \"%s\"\n", p);
-	printf("child     stores \"%s\"\n", strcpy(p, "three"));
+	store(p, "child    ", "three");
 	exit(0);
 }
 
@@ -92,7 +99,7 @@ int main(int argc, char **argv)
 	printf("created   %llu bytes, %s\n", args.length, backings[args.backing]);
 
 	p = map(fd, args.length);
-	printf("mapping   stores \"%s\"\n", strcpy(p, "one"));
+	store(p, "mapping  ", "one");
 	if (pread(fd, seen, sizeof(seen), 0) != sizeof(seen))
 		err(1, "pread");
 	printf("pread()   loads  \"%.4s\"\n", seen);
