@@ -8,6 +8,9 @@
 #include <linux/gfp.h>
 #include <linux/kmemleak.h>
 #include <linux/log2.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
+#include <linux/page-flags.h>
 #include <linux/printk.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>

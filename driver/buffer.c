@@ -2,10 +2,13 @@
 /*
  * The life of a buffer, and whom its memory is charged to.
  */
+#include <linux/align.h>
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
+#include <linux/err.h>
 #include <linux/export.h>
+#include <linux/minmax.h>
 #include <linux/nodemask.h>
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>

@@ -5,7 +5,9 @@
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/page-flags.h>
 #include <linux/rbtree.h>
 #include <linux/seq_file.h>
 

@@ -8,9 +8,11 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
+#include <linux/err.h>
 #include <linux/file.h>
 #include <linux/iosys-map.h>
 #include <linux/module.h>
+#include <linux/page-flags.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>

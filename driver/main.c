@@ -7,9 +7,15 @@
 #include <linux/cacheinfo.h>
 #include <linux/capability.h>
 #include <linux/ctype.h>
+#include <linux/err.h>
+#include <linux/export.h>
 #include <linux/file.h>
+#include <linux/kernel.h>
+#include <linux/lockdep.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/printk.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>

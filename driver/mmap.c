@@ -11,11 +11,15 @@
 #include <linux/capability.h>
 #include <linux/export.h>
 #include <linux/file.h>
+#include <linux/lockdep.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/string.h>
 #include <linux/timekeeping.h>
-#include <linux/uaccess.h>
 
 #include "kubuf.h"
 #include "trace.h"

@@ -10,6 +10,7 @@
  * The data are mapped twice, one after the other, so that no record and no run of
  * bytes is cut in two by the end of the ring.
  */
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/kthread.h>
 #include <linux/log2.h>

@@ -57,6 +57,7 @@ def main_c(t):
 """, """\
 	if (!buf || !claim(buf))
 """)
+    t.sub("#include <linux/export.h>\n")
     t.sub("#ifdef KUBUF_VERSION\nMODULE_VERSION(KUBUF_VERSION);\n#endif\n")
 
 
@@ -91,6 +92,7 @@ def buffer_c(t):
 
 def backing_c(t):
     t.sub("#include <linux/export.h>\n")
+    t.sub("#include <linux/minmax.h>\n", "#include <linux/minmax.h>\n#include <linux/mmzone.h>\n")
     t.sub("#define BULK_PAGES\t512UL\n", """\
 #define BULK_PAGES\t512UL
 
@@ -179,9 +181,9 @@ def mmap_c(t):
     t.sub("\t\tunlock_row(row);\n")
     t.sub("unsigned long done = 0, n, sound, left;", "unsigned long done = 0, n, left;")
     t.sub("core_maps_folio(vmf, folio)", "folio_test_large(folio)")
-    t.sub("One entry for a whole folio, or for as much of contiguous memory. Older\n"
-          " * kernels make it of the page that page_fault() gives.\n",
-          "One entry for a whole folio, or for as much of contiguous memory.\n")
+    t.sub("/*\n * One entry for a whole folio, or for as much of contiguous memory. Older\n"
+          " * kernels make it of the page that page_fault() gives.\n */\n",
+          "/* One entry for a whole folio, or for as much of contiguous memory. */\n")
     t.sub("\tbool reserved = buf->reserved;\n")
     t.sub("""\
 		/* Test first: the store would take the cache line away. */
@@ -456,7 +458,7 @@ static void free_kmalloc(struct kubuf *buf)
           "\t\tfree_vmalloc(buf);\n\t\tbreak;\n\tdefault:\n\t\tbreak;\n")
     t.sub("\t\tfree_contiguous(buf);\n", "\t\tfree_table(buf->pages, buf->nr_pages);\n")
     t.sub("The four ways to allocate", "The ways to allocate")
-    t.sub("#include <linux/log2.h>\n")
+    t.sub("#include <linux/log2.h>\n#include <linux/math.h>\n")
     t.sub("""\
 	void *kaddr = buf->kaddr;
 	struct page *page;
@@ -562,7 +564,9 @@ static noinline vm_fault_t traced(struct vm_fault *vmf,
 """, """\
 		vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT);
 """)
-    f["file.c"].sub("\t.get_unmapped_area = thp_get_unmapped_area,\n")
+    t.sub("#include <linux/math.h>\n")
+    t = f["file.c"]
+    t.sub("\t.get_unmapped_area = thp_get_unmapped_area,\n")
 
 
 def without_kmalloc(f):
@@ -593,9 +597,10 @@ def without_kmalloc(f):
     t.re(r"^\tcase KUBUF_BACKING_KMALLOC:\n\t\t.*\n\t\tbreak;\n")
     t.sub("#define pr_fmt(fmt) KBUILD_MODNAME \": \" fmt\n\n")
     t.sub("#include <linux/kmemleak.h>\n")
+    t.sub("#include <linux/mmzone.h>\n")
     t.sub("#include <linux/printk.h>\n")
     t = f["mmap.c"]
-    t.between(" *\n * On the page path a page is mapped as any", " */\n#include <linux/mm.h>", """\
+    t.between(" *\n * On the page path a page is mapped as any", " */\n#include <linux/lockdep.h>", """\
  *
  * A page is mapped as any page of a file is: it has a reference for each mapping
  * and can be pinned (GUP).
@@ -612,7 +617,7 @@ def without_kmalloc(f):
 """)
     t.sub(" * * %-EINVAL: reaches past the end of the buffer, or private on the PFN path\n",
           " * * %-EINVAL: reaches past the end of the buffer\n")
-    t.sub("#include <linux/uaccess.h>\n")
+    t.sub("#include <linux/string.h>\n")
 
 
 def without_pages(f):
