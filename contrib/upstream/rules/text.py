@@ -44,6 +44,26 @@ class Text:
             self.fail(f"{first} before {last}", 0, 1)
         self.text = self.text[:begin] + new + self.text[end:]
 
+    def cut(self, first, last):
+        """Leave out lines from a text to the end of another one, or to the very end.
+
+        With them goes one of two blank lines around.
+        """
+        if self.text.count(first) != 1:
+            self.fail(first, self.text.count(first), 1)
+        begin = self.text.rfind("\n", 0, self.text.index(first)) + 1
+        end = len(self.text)
+        if last:
+            end = self.text.find(last, begin) + len(last)
+            if end < len(last):
+                self.fail(last, 0, 1)
+        before, after = self.text[:begin], self.text[end:]
+        if before.endswith("\n\n") and after.startswith("\n"):
+            after = after[1:]
+        if not after:
+            before = before.rstrip("\n") + "\n"
+        self.text = before + after
+
     def function(self, *names):
         """Leave a function out, with the comment before it."""
         comment = r"(?:/\*(?:(?!\*/)[\s\S])*\*/\n)?"

@@ -104,7 +104,7 @@ struct kubuf_destroy {
  * struct kubuf_info - argument of KUBUF_INFO, element of KUBUF_LIST
  * @size: in: sizeof(struct kubuf_info); out: bytes that the kernel filled
  * @flags: out: KUBUF_INFO_*
- * @id: out: number of the buffer, never given twice
+ * @id: out: number of the buffer, never given twice while the driver is loaded
  * @length: out: bytes
  * @mappings: out: mappings (VMAs) of the buffer at this moment
  * @backing: out: one of enum kubuf_backing
