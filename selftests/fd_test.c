@@ -394,4 +394,17 @@ TEST_F(fd, nowait_of_one_call)
 	free(data);
 }
 
+/* A promise that nobody has made. */
+TEST_F(fd, unknown_flag_of_one_call)
+{
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+
+	EXPECT_EQ(-1, preadv2(self->fd, &iov, 1, 0, 1 << 30));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(-1, pwritev2(self->fd, &iov, 1, 0, 1 << 30));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(self->len, kernel_mismatch(self->fd, self->len, 1));
+}
+
 TEST_HARNESS_MAIN

@@ -891,4 +891,48 @@ TEST_F(map, crowd_faults_one_page)
 	}
 }
 
+/* That is for file systems on persistent memory. */
+TEST_F(map, synchronous)
+{
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, self->len, RW,
+				   MAP_SHARED_VALIDATE | MAP_SYNC, self->fd, 0));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(0, buf_mappings(self->fd));
+}
+
+static long lock_in_mmap(int fd, size_t length, rlim_t limit)
+{
+	const struct rlimit rl = { limit, limit };
+	int err = drop(CAP_IPC_LOCK);
+	char *p;
+
+	if (err || setrlimit(RLIMIT_MEMLOCK, &rl))
+		return 1;
+	p = mmap(NULL, length, RW, MAP_SHARED | MAP_LOCKED, fd, 0);
+	return p == MAP_FAILED ? -errno : 0;
+}
+
+static long lock_without_limit(void *arg)
+{
+	return lock_in_mmap(*(int *)arg, page_size(), 0);
+}
+
+static long lock_above_limit(void *arg)
+{
+	return lock_in_mmap(*(int *)arg, 2 * page_size(), page_size());
+}
+
+static long lock_below_limit(void *arg)
+{
+	return lock_in_mmap(*(int *)arg, 2 * page_size(), 2 * page_size());
+}
+
+/* What the core allows anyone, however little there is to be locked. */
+TEST_F(map, locked)
+{
+	EXPECT_EQ(-EPERM, in_child(lock_without_limit, &self->fd));
+	EXPECT_EQ(-EAGAIN, in_child(lock_above_limit, &self->fd));
+	EXPECT_EQ(0, in_child(lock_below_limit, &self->fd));
+}
+
 TEST_HARNESS_MAIN

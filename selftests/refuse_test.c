@@ -3,6 +3,8 @@
  * What the calls refuse, with which error, and that nothing is left behind.
  */
 #include <limits.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/sysinfo.h>
 
 #include "kselftest_harness.h"
@@ -788,6 +790,25 @@ TEST_F(buffer, control_is_not_a_buffer)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(MAP_FAILED, buf_map(self->control, page_size(), PROT_READ));
 	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(-1, fsync(self->control));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(0, lseek(self->control, 5, SEEK_SET));
+	EXPECT_EQ(0, lseek(self->control, 0, SEEK_CUR));
+}
+
+/* There is nothing to wait for. */
+TEST_F(buffer, control_is_always_ready)
+{
+	struct pollfd p = { .fd = self->control, .events = POLLIN | POLLOUT };
+	struct epoll_event event = { .events = EPOLLIN };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLIN | POLLOUT, p.revents);
+	ASSERT_LE(0, epoll);
+	EXPECT_EQ(-1, epoll_ctl(epoll, EPOLL_CTL_ADD, self->control, &event));
+	EXPECT_EQ(EPERM, errno);
+	close(epoll);
 }
 
 TEST_HARNESS_MAIN

@@ -204,6 +204,38 @@ TEST_F(splice, copy_file_range_between_buffers)
 	close(fd);
 }
 
+TEST_F(splice, copy_file_range_onto_itself)
+{
+	off_t from = 0, to = 10;
+
+	EXPECT_EQ(-1, copy_file_range(self->fd, &from, self->fd, &to, 11, 0));
+	EXPECT_EQ(EINVAL, errno);
+	fill(self->map, 20, 47);
+	EXPECT_EQ(10, copy_file_range(self->fd, &from, self->fd, &to, 10, 0));
+	EXPECT_EQ(10U, mismatch(self->map + 10, 10, 47));
+}
+
+/* A node is no regular file. */
+TEST_F(splice, copy_file_range_with_a_node)
+{
+	off_t from = 0, to = 0;
+	int node;
+
+	buf_destroy("splice-test");
+	node = buf_create_named("splice-test", variant->backing, 1,
+				variant->flags, 0);
+	ASSERT_LE(0, node);
+	close(node);
+	node = node_open("splice-test", O_RDWR);
+	ASSERT_LE(0, node);
+	EXPECT_EQ(-1, copy_file_range(self->fd, &from, node, &to, 10, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, copy_file_range(node, &from, self->fd, &to, 10, 0));
+	EXPECT_EQ(EINVAL, errno);
+	close(node);
+	EXPECT_EQ(0, buf_destroy("splice-test"));
+}
+
 /* Between file systems it is not for the kernel to do. */
 TEST_F(splice, copy_file_range_to_another_file)
 {
