@@ -212,7 +212,7 @@ EXPORT_SYMBOL_GPL(kubuf_unregister);
 /**
  * kubuf_copy_args() - copy the argument of an ioctl from user space
  * @args: where to put it; begins with its size
- * @size: bytes of @args
+ * @size: bytes of @args, of which there is one version so far
  * @uarg: the argument
  *
  * Context: process context; sleeps, so that no lock may be held.
@@ -241,7 +241,7 @@ static int ioctl_create(void __user *uarg)
 	struct kubuf_create args;
 	struct kubuf *buf;
 	struct file *file;
-	__u64 length;
+	u64 length;
 	int fd, err;
 
 	err = kubuf_copy_args(&args, sizeof(args), uarg);
@@ -435,7 +435,7 @@ static struct miscdevice control = {
 };
 
 /* A number of bytes, with K, M or G; memparse() would wrap silently. */
-static int parse_size(char *text, __u64 *size)
+static int parse_size(char *text, u64 *size)
 {
 	size_t digits = strspn(text, "0123456789");
 	unsigned int shift = 0;
