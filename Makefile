@@ -29,6 +29,8 @@
 #	make dist		build/kubuf-VERSION.tar.xz
 #	make deb		Debian packages of what is committed, in build/deb/
 #	make install-test	them on a fresh Debian in a virtual machine; DEBIAN=12 or 13
+#	make fresh-test		what the README and the manual say, as it stands there, the same;
+#				TESTS= is what its "make test" runs: map_test, or all if empty
 #	make clean
 #
 # test, model, soak, ring-storm and rdma take KERNEL=stock, newest or 6.12, and CONFIG=; test takes
@@ -67,7 +69,7 @@ endef
 .PHONY: selftests soak ring-storm rdma
 .PHONY: bench bench-native check patches clean
 .PHONY: install install-module install-tools install-dev uninstall
-.PHONY: dkms dkms-source dkms-remove dist deb install-test
+.PHONY: dkms dkms-source dkms-remove dist deb install-test fresh-test
 
 module:
 	+$(build-module)
@@ -146,6 +148,9 @@ deb:
 
 install-test:
 	@scripts/install-test $(DEBIAN)
+
+fresh-test:
+	@scripts/fresh-test $(DEBIAN)
 
 clean:
 	rm -rf build

@@ -84,7 +84,7 @@ make_disk() {
 
 # in_chroot [NAME=VALUE...]: with the network of this machine.
 in_chroot() {
-	: >>"$work/root/etc/resolv.conf"
+	touch "$work"/root/etc/{hosts,resolv.conf}
 	# shellcheck disable=SC2016 # for the other shell
 	unshare --mount --pid --fork bash -ec '
 		root=$1 share=$2
