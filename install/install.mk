@@ -24,7 +24,7 @@ apply_rules = [ ! -e /run/udev/control ] || { udevadm control --reload && \
 	udevadm trigger --subsystem-match=misc --sysname-match='kubuf-*'; }
 endif
 
-tools: export CPPFLAGS += -DKUBUF_VERSION='"$(version)"'
+tools install-tools: export CPPFLAGS += -DKUBUF_VERSION='"$(version)"'
 
 install: install-module install-tools install-dev
 
@@ -39,8 +39,12 @@ install-module:
 	$(list_modules)
 	install -D -m 644 install/modules-load.d/kubuf.conf $(prefix)/lib/modules-load.d/kubuf.conf
 
-install-tools: tools
-	install -D -m 755 build/tools/kubuf $(prefix)/bin/kubuf
+# What "make tools" has built is up to date there, too.
+install-tools:
+	+@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	{ [ ! -e build/tools/kubuf ] || cp -p build/tools/kubuf "$$dir/"; } && \
+	$(MAKE) --no-print-directory -C tools/kubuf OUTPUT="$$dir" && \
+	install -D -m 755 "$$dir/kubuf" $(prefix)/bin/kubuf
 	install -D -m 644 Documentation/man/kubuf.1 $(prefix)/share/man/man1/kubuf.1
 	install -D -m 644 Documentation/man/kubuf.4 $(prefix)/share/man/man4/kubuf.4
 	install -D -m 644 tools/kubuf/kubuf.bash $(bash_dir)/kubuf
