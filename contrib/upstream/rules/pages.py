@@ -144,7 +144,9 @@ config SAMPLE_KUBUF
 	help
 	  Build an example of a program that makes a buffer of kernel memory
 	  with kubuf, maps it, and shows that the kernel and another process
-	  load what it stores.
+	  load what it stores, and it what they store.
+
+	  The program is samples/kubuf/hello. If unsure, say N.
 
 """, "config SAMPLE_LIVEPATCH")
 
