@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What command_test.sh needs besides the command: command.py CASE ARGUMENT..."""
 
+import ctypes
 import fcntl
 import json
 import mmap
@@ -36,6 +37,35 @@ def case_touch(name, *pages):
             for page in line.split():
                 buf[int(page) * PAGE] = 1
             print("touched", flush=True)
+
+
+def case_pin(name, first, count):
+    """Pin pages by registering them with io_uring, say so, or why not, and keep
+    them until there is no more to read."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buf = mapped(name)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(buf, int(first) * PAGE))
+    iovec = (ctypes.c_size_t * 2)(at, int(count) * PAGE)
+    # io_uring_setup(), io_uring_register(), IORING_REGISTER_BUFFERS
+    ring = libc.syscall(425, 1, ctypes.create_string_buffer(120))
+    if ring < 0 or libc.syscall(427, ring, 0, iovec, 1):
+        print("ready not:", os.strerror(ctypes.get_errno()), flush=True)
+    else:
+        print("ready", flush=True)
+    sys.stdin.read()
+
+
+def case_interrupt(name, seconds, *argv):
+    """Interrupt a program, so long after it has mapped the buffer; what it was
+    ended by."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as program:
+        while program.poll() is None:
+            with open(f"/proc/{program.pid}/maps", encoding="utf-8") as maps:
+                if f"/dev/kubuf/{name}" in maps.read():
+                    break
+        time.sleep(float(seconds))
+        program.send_signal(signal.SIGINT)
+    print(program.returncode)
 
 
 def case_stomp(name):
@@ -117,7 +147,8 @@ class Terminal:
 
 def case_live(how, *argv):
     """Two frames of a program, then end it by a key, a signal, after the window
-    has changed, or by another program. Its output, and last the exit status."""
+    has changed or the program was stopped by Ctrl-Z, or by another program. Its
+    output, and last the exit status."""
     term = Terminal(100, 30, argv)
     term.until(b"\033[H", 2)
     if how == "resize":
@@ -125,13 +156,26 @@ def case_live(how, *argv):
         term.until(b"\033[H", 3)
         term.until(b"a cell", 3)
         how = "q"
+    if how == "stop":
+        os.write(term.fd, b"\x1a")
+        term.until(b"\033[?1049l")
+        _, status = os.waitpid(term.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            sys.exit(f"not stopped: {status}")
+        if termios.tcgetattr(term.fd) != term.before:
+            sys.exit("the shell would not have the terminal as it was")
+        term.output += b"STOPPED"
+        os.kill(term.pid, signal.SIGCONT)
+        term.until(b"\033[?1049h", 2)
+        term.until(b"\033[H", term.output.count(b"\033[H") + 1)
+        how = "q"
     if how == "q":
         os.write(term.fd, b"q")
     elif how.startswith("run "):
         subprocess.run(how.split()[1:], check=True)
     else:
         os.kill(term.pid, signal.Signals[f"SIG{how}"])
-    term.until(b"\033[?1049l")
+    term.until(b"\033[?1049l", 1 + term.output.count(b"STOPPED"))
     if how.startswith("run "):
         term.until(b"the buffer is gone")
     status = term.finish()

@@ -346,6 +346,30 @@ create_exists() {
 	says 73 'there is a buffer of that name: cmd-a' ./kubuf create cmd-a 4K
 }
 
+# As if there were more nodes than minor numbers: a new kernel has a million.
+create_no_minor() {
+	says 73 'no minor number is left for a node: destroy other buffers' \
+		strace -qq -e trace=ioctl -e inject=ioctl:error=EBUSY -o /dev/null \
+		./kubuf create cmd-minor 4K
+	[ ! -e /dev/kubuf/cmd-minor ]
+}
+
+# In a group that may have less than the buffer, which it is charged for.
+create_cgroup() {
+	local group=/sys/fs/cgroup/kubuf-command.$$
+	mountpoint -q /sys/fs/cgroup || skip 'no control groups'
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control || skip 'no memory cgroup'
+	mkdir $group
+	# shellcheck disable=SC2064 # this one
+	trap "rmdir $group" EXIT
+	echo 16M >$group/memory.max
+	says 73 'or the memory cgroup does not allow more' \
+		sh -c "echo \$\$ >$group/cgroup.procs && exec ./kubuf create cmd-group 64M"
+	[ ! -e /dev/kubuf/cmd-group ]
+	quiet sh -c "echo \$\$ >$group/cgroup.procs && exec ./kubuf create cmd-group 1M"
+	quiet ./kubuf destroy cmd-group
+}
+
 create_unprivileged() {
 	says 77 'a buffer with a name needs CAP_SYS_ADMIN: try sudo' \
 		nobody "$work/kubuf" create cmd-b 4K
@@ -747,6 +771,22 @@ verify_finds_frame() {
 	says 1 'cmd-a: 1 of 1 pages DIFFERENT' with_pages "$id" ./kubuf verify cmd-a
 }
 
+# Whenever that is, what was in the buffer is there then. After some of these times a
+# fast machine is done, and a slow one has not begun.
+verify_interrupted() {
+	local i delay ended=0
+	buffer cmd-a 16M
+	./kubuf fill cmd-a --random=1
+	./kubuf dump cmd-a "$work/before"
+	for i in {0..19}; do
+		delay=$(printf 0.%03d $((i * i)))
+		[ "$("${python[@]}" interrupt cmd-a "$delay" ./kubuf verify cmd-a --all)" != -2 ] ||
+			ended=$((ended + 1))
+		cmp /dev/kubuf/cmd-a "$work/before"
+	done
+	[ $ended -ge 3 ] || fail "only $ended of them were interrupted"
+}
+
 verify_unprivileged() {
 	buffer cmd-a 4K --mode=0666
 	says 0 'Frame numbers are not compared: that takes root, and debugfs.' \
@@ -793,6 +833,19 @@ watch_reserved() {
 	begin "${python[@]}" touch cmd-a 3 9
 	says 0 'mappings 1  mapped 2  pinned 0  reserved 2' ./kubuf watch cmd-a --once
 	[ "$(cells "$work/said")" = ...r.....r...... ]
+}
+
+# Those that something in the kernel has pinned, and no others.
+watch_pinned() {
+	buffer cmd-a 64K
+	begin "${python[@]}" pin cmd-a 2 3
+	case $(cat "$work/background") in
+	ready) ;;
+	*'not supported'*) skip 'io_uring registers no file memory' ;;
+	*) fail "$(cat "$work/background")" ;;
+	esac
+	says 0 'pinned 3  reserved 0' ./kubuf watch cmd-a --once
+	[ "$(cells "$work/said" | tr m .)" = ..ppp........... ]
 }
 
 # 8192 pages in 1024 cells: each shows the strongest of its eight.
@@ -862,6 +915,15 @@ watch_resize() {
 	# 80 cells a line at first, then 48: there are two of that.
 	grep -qE '^ +80  ' "$work/said"
 	grep -qE '^ +48  ' "$work/said"
+}
+
+# The terminal is the shell's until it goes on.
+watch_stopped() {
+	buffer cmd-a 64K
+	"${python[@]}" live stop ./kubuf watch cmd-a --interval=0.2 >"$work/said"
+	sed 's/\x1b/^[/g' "$work/said"
+	grep -qF "${leave}STOPPED$enter" "$work/said" || fail 'not the screens in this order'
+	grep -q '^status 0$' "$work/said"
 }
 
 watch_colours() {
@@ -1314,6 +1376,8 @@ all() {
 		echo "create.$b sh create_$b"
 	done
 	echo 'create.memlock prlimit create_memlock'
+	echo 'create.no_minor strace create_no_minor'
+	echo 'create.cgroup mountpoint create_cgroup'
 	echo 'create.unprivileged setpriv create_unprivileged'
 	echo 'destroy.several sh destroy_several'
 	echo 'destroy.checks_first sh destroy_checks_first'
@@ -1357,16 +1421,18 @@ all() {
 	echo 'verify.one_page sh verify_one_page'
 	echo 'verify.finds python3 verify_finds'
 	echo 'verify.finds_frame unshare verify_finds_frame'
+	echo 'verify.interrupted python3 verify_interrupted'
 	echo 'verify.unprivileged setpriv verify_unprivileged'
 	echo 'watch.touched.vmalloc python3 watch_touched vmalloc'
 	echo 'watch.touched.kmalloc python3 watch_touched kmalloc'
 	echo 'watch.reserved python3 watch_reserved'
+	echo 'watch.pinned python3 watch_pinned'
 	echo 'watch.groups unshare watch_groups'
 	echo 'watch.faults python3 watch_faults'
 	echo 'watch.live.q python3 watch_live q 0'
 	echo 'watch.live.int python3 watch_live INT -2'
 	echo 'watch.live.term python3 watch_live TERM -15'
-	for b in resize colours gone; do
+	for b in resize stopped colours gone; do
 		echo "watch.$b python3 watch_$b"
 	done
 	echo 'watch.refused setpriv watch_refused'
