@@ -118,6 +118,7 @@ in_vm() {
 		-kernel "$work/vmlinuz" -initrd "$work/initrd" \
 		-append "root=/dev/vda rw console=ttyS0,115200 panic=-1 mitigations=off \
 			tsc=nowatchdog no_timer_check rcupdate.rcu_cpu_stall_timeout=300 \
+			watchdog_thresh=60 \
 			systemd.setenv=stage=$1" </dev/null
 }
 
