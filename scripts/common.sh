@@ -39,3 +39,17 @@ progress() {
 		[ $((n % 200)) != 0 ] || printf '    %d files\n' "$n" >&2
 	done
 }
+
+# boot_config TREE OBJECTS SERIES [OPTION...]: of a kernel for the virtual machine with
+# what the selftests ask for, which are in the tree's commit SERIES. The options are those
+# of the tree's scripts/config.
+boot_config() {
+	local tree=$1 to=$2 series=$3
+	shift 3
+	mkdir -p "$to"
+	make -s -C "$tree" O="$to" tinyconfig >/dev/null
+	cat "$top/scripts/kernels/base.config" >>"$to/.config"
+	git -C "$tree" show "$series:tools/testing/selftests/drivers/kubuf/config" >>"$to/.config"
+	"$tree/scripts/config" --file "$to/.config" "$@"
+	make -s -C "$tree" O="$to" olddefconfig 2>/dev/null
+}

@@ -239,9 +239,8 @@ def config(t):
     """What the programs that are there have a use for."""
     for name in ("FAILSLAB", "FAIL_PAGE_ALLOC", "FAULT_INJECTION", "FAULT_INJECTION_DEBUG_FS",
                  "FAULT_INJECTION_USERCOPY", "INFINIBAND", "INFINIBAND_USER_ACCESS",
-                 "INTEL_IOMMU", "IOMMUFD", "KVM", "KVM_AMD", "MEMORY_HOTPLUG",
-                 "MEMORY_HOTREMOVE", "RDMA_RXE", "VETH", "VFIO", "VFIO_IOMMU_TYPE1",
-                 "VFIO_PCI"):
+                 "INTEL_IOMMU", "IOMMUFD", "KVM", "KVM_AMD", "RDMA_RXE", "VETH", "VFIO",
+                 "VFIO_IOMMU_TYPE1", "VFIO_PCI"):
         t.re(rf"^CONFIG_{name}=.\n")
 
 
