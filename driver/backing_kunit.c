@@ -136,11 +136,12 @@ static void fragments(struct kunit *test)
 	kubuf_put(buf);
 }
 
-static void bytes_that_follow(struct kunit *test)
+static void check_bytes(struct kunit *test, enum kubuf_backing backing)
 {
 	const size_t size = (CHUNK_PAGES + 3) << PAGE_SHIFT;
-	struct kubuf *buf = make_buffer(test, size, KUBUF_BACKING_HUGE, 0);
+	struct kubuf *buf = make_buffer(test, size, backing, 0);
 	size_t len, at;
+	void *kaddr;
 
 	if (!buf)
 		return;
@@ -154,13 +155,35 @@ static void bytes_that_follow(struct kunit *test)
 	/* Piece by piece one comes to the end, by steps that are not 0. */
 	for (at = 1; at < size; at += len) {
 		len = size;
-		KUNIT_EXPECT_NOT_NULL(test, kubuf_kaddr(buf, at, &len));
+		kaddr = kubuf_kaddr(buf, at, &len);
+		KUNIT_EXPECT_EQ(test, offset_in_page(kaddr), offset_in_page(at));
 		KUNIT_EXPECT_LE(test, len, size - at);
 		if (!len || len > size - at)
 			break;
 		KUNIT_EXPECT_EQ(test, (at + len) % PAGE_SIZE, 0);
 	}
 	KUNIT_EXPECT_EQ(test, at, size);
+	kubuf_put(buf);
+}
+
+static void bytes_that_follow(struct kunit *test)
+{
+	check_bytes(test, KUBUF_BACKING_VMALLOC);
+	check_bytes(test, KUBUF_BACKING_HUGE);
+}
+
+/* What is charged is what is taken: the folios end where the buffer does. */
+static void tail_of_pieces(struct kunit *test)
+{
+	struct kubuf *buf = make_buffer(test, (CHUNK_PAGES + 3) << PAGE_SHIFT,
+					KUBUF_BACKING_HUGE, 0);
+	unsigned long i = 0;
+
+	if (!buf)
+		return;
+	while (i < buf->nr_pages)
+		i += folio_nr_pages(page_folio(kubuf_page(buf, i)));
+	KUNIT_EXPECT_EQ(test, i, buf->nr_pages);
 	kubuf_put(buf);
 }
 
@@ -174,6 +197,7 @@ static struct kunit_case backing_kunit_cases[] = {
 	KUNIT_CASE(pages_to_be_reserved),
 	KUNIT_CASE(fragments),
 	KUNIT_CASE(bytes_that_follow),
+	KUNIT_CASE(tail_of_pieces),
 	{}
 };
 
