@@ -156,6 +156,7 @@ static void check_bytes(struct kunit *test, enum kubuf_backing backing)
 	for (at = 1; at < size; at += len) {
 		len = size;
 		kaddr = kubuf_kaddr(buf, at, &len);
+		KUNIT_EXPECT_NOT_NULL(test, kaddr);
 		KUNIT_EXPECT_EQ(test, offset_in_page(kaddr), offset_in_page(at));
 		KUNIT_EXPECT_LE(test, len, size - at);
 		if (!len || len > size - at)
