@@ -6,12 +6,11 @@
 
 cd "$(dirname "$0")" || exit 1
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+. ./cases.sh
 
 # Where the sources of the command are in a tree, and what lies beside them.
 source=$(realpath ../../../../kubuf/kubuf)
 manual=$source/../../Documentation/man
-work=$(mktemp -d) || exit 1
-out=$work/out
 disk=${KUBUF_DISK_DIR:-/var/tmp}/kubuf-command.$$
 kubuf=$PWD/kubuf
 python=(python3 -I -S "$PWD/command.py")
@@ -28,17 +27,6 @@ destroy_all() {
 clean_up() {
 	destroy_all
 	rm -rf "$work" "$disk"
-}
-
-# A case ends with one of these: it has failed, or the kernel lacks something.
-fail() {
-	echo "$*"
-	exit 1
-}
-
-skip() {
-	echo "$*" >"$work/why"
-	exit 4
 }
 
 # says STATUS TEXT COMMAND...: it ends so, and its output has that text in it.
@@ -66,15 +54,6 @@ begin() {
 	trap "kill -KILL $pid 2>/dev/null; rm -f $work/pipe" EXIT
 	exec {pipe}>"$work/pipe"
 	wait_for 60 grep -q ready "$work/background"
-}
-
-wait_for() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || fail "in vain: $*"
-		sleep 0.1
-	done
 }
 
 make_data() {
@@ -1321,28 +1300,6 @@ manual_program() {
 
 # ---- all of them ----
 
-# run NAME PROGRAM FUNCTION ARGUMENT...: a case, and what it takes.
-run() {
-	local name=command.$1 code
-	cases=$((cases + 1))
-	if ! command -v "$2" >/dev/null; then
-		echo "ok $cases $name # SKIP no $2"
-		return
-	fi
-	shift 2
-	(set -euo pipefail && "$@") </dev/null >"$out" 2>&1
-	code=$?
-	case $code in
-	0) echo "ok $cases $name" ;;
-	4) echo "ok $cases $name # SKIP $(cat "$work/why")" ;;
-	*)
-		tail -n 40 "$out" | sed 's/\x1b/^[/g; s/^/# /'
-		echo "not ok $cases $name"
-		failed=1
-		;;
-	esac
-}
-
 # Prints the cases, a line each, as the arguments of run.
 all() {
 	local b sub
@@ -1456,15 +1413,7 @@ all() {
 }
 
 subcommands='create destroy list info load dump fill verify watch bench doctor'
-cases=0
-failed=0
-mapfile -t plan < <(all | grep -E "${1:-.}")
-echo "TAP version 13"
-echo "1..${#plan[@]}"
+plan_cases command "$@"
 make_data
 destroy_all
-for case in "${plan[@]}"; do
-	# shellcheck disable=SC2086 # one word each
-	run $case
-done
-[ "$failed" = 0 ]
+run_cases

@@ -7,6 +7,7 @@
 
 cd "$(dirname "$0")" || exit 1
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+. ./cases.sh
 
 sources=../../../../kubuf/examples
 node=/dev/kubuf/examples
@@ -20,19 +21,12 @@ if [ -e /sys/kernel/debug/kmemleak ] || [ -e /sys/kernel/debug/kcsan ]; then
 	backings='kmalloc huge'
 fi
 
-work=$(mktemp -d) || exit 1
 trap clean_up EXIT
 
 clean_up() {
 	[ ! -e $parameters ] || rmmod kubuf_producer
 	./node destroy examples 2>/dev/null
 	rm -rf "$work"
-}
-
-# A case ends with it.
-fail() {
-	echo "$*"
-	exit 1
 }
 
 # The example fails, and says why: fails_with PATTERN ARGUMENT...
@@ -229,14 +223,6 @@ load_producer() {
 	trap 'rmmod kubuf_producer' EXIT
 }
 
-wait_for() {
-	local end=$((SECONDS + 300))
-	until "$@"; do
-		[ $SECONDS -lt $end ] || fail "in vain: $*"
-		sleep 0.1
-	done
-}
-
 consumer_sleeps() {
 	[ "$(od -An -t u4 -j $((page + 136)) -N 4 $producer)" -eq 1 ]
 }
@@ -274,7 +260,7 @@ ring_takes_all() {
 	pid=$!
 	# shellcheck disable=SC2064 # this one
 	trap "kill $pid 2>/dev/null || :; wait $pid || :; rmmod kubuf_producer" EXIT
-	wait_for consumer_sleeps
+	wait_for 300 consumer_sleeps
 	echo 1 >$parameters/running
 	wait $pid
 	said 0 49 0
@@ -287,7 +273,7 @@ ring_takes_all() {
 ring_overwrites() {
 	local most=$((page / 48))
 	load_producer count=$((50 + most)) overwrite=1
-	wait_for has_made $((50 + most))
+	wait_for 300 has_made $((50 + most))
 	if [[ $language = @(python|rs) ]]; then
 		fails_with 'overwrites what was not read' $producer
 		return
@@ -298,39 +284,25 @@ ring_overwrites() {
 
 # ---- all of them ----
 
-# Sets $example to the command, or without a compiler or interpreter $missing. What
-# waits for ever is ended.
+# Sets $example to the command. What waits for ever is ended.
 find_example() {
-	local needed=''
+	local compiler=''
 	case $language in
-	python) needed=python3 example=(python3 -I -S "$sources/$program.py") ;;
-	cxx) needed=g++ example=("examples/$program-cxx") ;;
-	rs) needed=rustc example=("examples/$program-rs") ;;
+	python) example=(python3 -I -S "$sources/$program.py") compiler=python3 ;;
+	cxx) example=("examples/$program-cxx") compiler=g++ ;;
+	rs) example=("examples/$program-rs") compiler=rustc ;;
 	c) example=("examples/$program-c") ;;
 	esac
-	[ -z "$needed" ] || [ -x "${example[0]}" ] || command -v $needed >/dev/null ||
-		missing=$needed
+	[ -z "$compiler" ] || [ -x "${example[0]}" ] || command -v $compiler ||
+		skip "no $compiler"
 	example=(timeout 300 "${example[@]}")
 }
 
-# run PROGRAM LANGUAGE CASE [ARGUMENT]: a case.
-run() {
-	local program=$1 language=$2 name=examples.$1.$2.$3${4+.$4} example missing='' code
-	cases=$((cases + 1))
+# example PROGRAM LANGUAGE CASE [ARGUMENT]: a case.
+example() {
+	local program=$1 language=$2 example
 	find_example
-	if [ -n "$missing" ]; then
-		echo "ok $cases $name # SKIP no $missing"
-		return
-	fi
-	(set -euo pipefail && "$1_$3" "${@:4}") </dev/null >"$work/out" 2>&1
-	code=$?
-	if [ $code = 0 ]; then
-		echo "ok $cases $name"
-	else
-		tail -n 40 "$work/out" | sed 's/^/# /'
-		echo "not ok $cases $name"
-		failed=1
-	fi
+	"$1_$3" "${@:4}"
 }
 
 # Prints the cases, a line each, as the arguments of run.
@@ -338,28 +310,20 @@ all() {
 	local l case
 	for l in c cxx python rs; do
 		for case in $backings; do
-			echo "hello $l backing $case"
+			echo "hello.$l.backing.$case sh example hello $l backing $case"
 		done
 		for case in default bad_arguments no_control no_buffer no_mapping child_fails; do
-			echo "hello $l $case"
+			echo "hello.$l.$case sh example hello $l $case"
 		done
 		for case in lengths wakes_producer at_its_end none bytes producer_that_lies \
 				bad_arguments takes_all overwrites; do
-			echo "ring $l $case"
+			echo "ring.$l.$case sh example ring $l $case"
 		done
 	done
 }
 
-cases=0
-failed=0
-mapfile -t plan < <(all | grep -E "${1:-.}")
-echo "TAP version 13"
-echo "1..${#plan[@]}"
+plan_cases examples "$@"
 ./node destroy examples 2>/dev/null
 ./node create examples vmalloc $((2 * page)) || exit 1
 make_delivered
-for case in "${plan[@]}"; do
-	# shellcheck disable=SC2086 # one word each
-	run $case
-done
-[ "$failed" = 0 ]
+run_cases

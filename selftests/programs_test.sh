@@ -7,6 +7,7 @@
 
 cd "$(dirname "$0")" || exit 1
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+. ./cases.sh
 
 page_path='pages vmalloc huge'
 pfn_path='kmalloc pages_reserved vmalloc_reserved'
@@ -18,8 +19,6 @@ if [ -e /sys/kernel/debug/kmemleak ] || [ -e /sys/kernel/debug/kcsan ]; then
 	pfn_path=kmalloc
 fi
 
-work=$(mktemp -d) || exit 1
-out=$work/out
 disk=${KUBUF_DISK_DIR:-/var/tmp}
 on_disk=$disk/kubuf-programs.$$
 other=/dev/kubuf/programs-other
@@ -37,30 +36,10 @@ clean_up() {
 	rm -rf "$work" "$on_disk" "$on_disk.memory"
 }
 
-# A case ends with one of these: it has failed, or the kernel lacks something.
-fail() {
-	echo "$*"
-	exit 1
-}
-
-skip() {
-	echo "$*" >"$work/why"
-	exit 4
-}
-
 # A program that a case has in the background ends with the case.
 background() {
 	# shellcheck disable=SC2064 # this one
 	trap "kill -KILL $1 2>/dev/null || :" EXIT
-}
-
-wait_for() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || fail "in vain: $*"
-		sleep 0.1
-	done
 }
 
 is_pfn() {
@@ -418,36 +397,17 @@ perf_counts() {
 
 # ---- all of them ----
 
-# run NAME PROGRAM FUNCTION BACKING ARGUMENT...: a case, and what it takes. To
-# compare takes cmp.
-run() {
-	local name=programs.$1 needed node=/dev/kubuf/programs-$4 code
-	cases=$((cases + 1))
-	for needed in "$2" cmp; do
-		if ! command -v "$needed" >/dev/null; then
-			echo "ok $cases $name # SKIP no $needed"
-			return
-		fi
-	done
-	shift 2
-	(set -euo pipefail && "$@") </dev/null >"$out" 2>&1
-	code=$?
+# on_node FUNCTION BACKING ARGUMENT...: a case, with the node that it is about.
+on_node() {
+	node=/dev/kubuf/programs-$2
 	rm -f "$on_disk" "$on_disk.memory"
-	case $code in
-	0) echo "ok $cases $name" ;;
-	4) echo "ok $cases $name # SKIP $(cat "$work/why")" ;;
-	*)
-		tail -n 40 "$out" | sed 's/^/# /'
-		echo "not ok $cases $name"
-		failed=1
-		;;
-	esac
+	"$@"
 }
 
-# Prints the cases, a line each, as the arguments of run. What is mapped differs
-# with each backing. For read() and write() it is contiguous, be it by vmap(), or
-# in pieces.
-all() {
+# Prints the cases, a line each, as the arguments of run without on_node. What is
+# mapped differs with each backing. For read() and write() it is contiguous, be it by
+# vmap(), or in pieces.
+all_on_nodes() {
 	local b case
 	for b in $page_path $pfn_path; do
 		echo "fio.$b.libaio fio fio_direct $b --ioengine=libaio --iodepth=8"
@@ -486,19 +446,16 @@ all() {
 	echo "perf.counts perf perf_counts huge"
 }
 
-cases=0
-failed=0
-mapfile -t plan < <(all | grep -E "${1:-.}")
-echo "TAP version 13"
-echo "1..${#plan[@]}"
+# To compare takes cmp.
+all() {
+	all_on_nodes | sed -E 's/^([^ ]+ [^ ]+)/\1,cmp on_node/'
+}
+
+plan_cases programs "$@"
 make_data
 destroy_nodes
 for backing in $page_path $pfn_path; do
 	./node create "programs-$backing" "$backing" $size || exit 1
 done
 ./node create programs-other pages $size || exit 1
-for case in "${plan[@]}"; do
-	# shellcheck disable=SC2086 # one word each
-	run $case
-done
-[ "$failed" = 0 ]
+run_cases
