@@ -857,7 +857,8 @@ watch_faults() {
 	local event=/sys/kernel/tracing/events/kubuf/kubuf_fault watcher
 	buffer cmd-a 1M
 	buffer cmd-b 1M
-	mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
+	[ ! -d /sys/kernel/tracing ] || mountpoint -q /sys/kernel/tracing ||
+		mount -t tracefs none /sys/kernel/tracing
 	begin "${python[@]}" touch cmd-a 0
 	./kubuf watch cmd-a --once --interval=20 >"$work/said" &
 	watcher=$!
