@@ -189,7 +189,6 @@ struct creators {
 	long most;
 	long granted;
 	long wrong;
-	int go;
 	__u32 backing;
 	__u32 flags;
 	long length;
@@ -198,10 +197,13 @@ struct creators {
 #define CREATORS	64
 
 /* One creator: all at the same moment, then again and again. */
-static void creator(struct creators *c, bool hold)
+static void creator(struct creators *c, bool hold, int gate)
 {
-	while (!__atomic_load_n(&c->go, __ATOMIC_ACQUIRE))
-		sched_yield();
+	char byte;
+
+	/* Asleep until it opens: to look would keep the last from being forked. */
+	if (read(gate, &byte, 1))
+		abort();
 	for (long i = 0; i < (hold ? 1 : rounds(100)); i++) {
 		int fd = buf_create(c->backing, c->length, c->flags);
 		long now, most;
@@ -236,20 +238,24 @@ static struct creators *start_creators(__u32 backing, __u32 flags, long length,
 {
 	struct creators *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
 				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int gate[2];
 
-	if (c == MAP_FAILED)
+	if (c == MAP_FAILED || pipe(gate))
 		abort();
 	c->backing = backing;
 	c->flags = flags;
 	c->length = length;
 	for (int i = 0; i < CREATORS; i++) {
 		pids[i] = fork();
-		if (!pids[i])
-			creator(c, hold);
+		if (!pids[i]) {
+			close(gate[1]);
+			creator(c, hold, gate[0]);
+		}
 		if (pids[i] < 0)
 			abort();
 	}
-	__atomic_store_n(&c->go, 1, __ATOMIC_RELEASE);
+	close(gate[0]);
+	close(gate[1]);
 	return c;
 }
 
