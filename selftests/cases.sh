@@ -62,8 +62,10 @@ plan_cases() {
 	echo "1..${#plan[@]}"
 }
 
+# None at all is a failure, too.
 run_cases() {
 	local case
+	[ ${#plan[@]} -gt 0 ] || return 1
 	for case in "${plan[@]}"; do
 		# shellcheck disable=SC2086 # one word each
 		run $case
