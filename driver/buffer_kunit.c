@@ -2,6 +2,9 @@
 /*
  * Sizes, names and limits at the edges of their types: a part of buffer.c.
  */
+#include <linux/sched.h>
+#include <linux/workqueue.h>
+
 #include "kubuf_kunit.h"
 
 static const enum kubuf_backing backings[] = {
@@ -50,6 +53,49 @@ static void charge_up_to_a_limit(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, atomic_long_read(&counter), want,
 				    "case %d", i);
 	}
+}
+
+/* Threads that take the only page of a limit and give it back; all at once. */
+static struct work_struct takers[4];
+static atomic_long_t charged;
+static atomic_t have_it;
+static atomic_t together;
+
+static void take_and_give_back(struct work_struct *work)
+{
+	int i;
+
+	for (i = 0; i < 200000; i++) {
+		if (!(i % 1000))
+			cond_resched();
+		if (!charge_below(&charged, 1, 1))
+			continue;
+		if (atomic_inc_return(&have_it) != 1)
+			atomic_inc(&together);
+		atomic_dec(&have_it);
+		atomic_long_dec(&charged);
+	}
+}
+
+static void charge_in_many_threads(struct kunit *test)
+{
+	struct workqueue_struct *queue;
+	int i;
+
+	queue = alloc_workqueue("kubuf_kunit", WQ_UNBOUND, 0);
+	if (!queue) {
+		KUNIT_FAIL(test, "no workqueue");
+		return;
+	}
+	atomic_set(&together, 0);
+	for (i = 0; i < ARRAY_SIZE(takers); i++) {
+		INIT_WORK(&takers[i], take_and_give_back);
+		queue_work(queue, &takers[i]);
+	}
+	/* Waits for all of them. */
+	destroy_workqueue(queue);
+	KUNIT_EXPECT_EQ(test, atomic_read(&together), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&charged), 0);
 }
 
 static void megabytes_in_pages(struct kunit *test)
@@ -291,6 +337,7 @@ static void notifications_count(struct kunit *test)
 
 static struct kunit_case buffer_kunit_cases[] = {
 	KUNIT_CASE(charge_up_to_a_limit),
+	KUNIT_CASE(charge_in_many_threads),
 	KUNIT_CASE(megabytes_in_pages),
 	KUNIT_CASE(names_of_nodes),
 	KUNIT_CASE(names_of_backings),
