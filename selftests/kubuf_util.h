@@ -71,13 +71,16 @@
 	KUBUF_PAGE_VARIANTS(fixture);					\
 	KUBUF_PFN_VARIANTS(fixture)
 
+/* Where it is, the kernel checks each access as well. */
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+
 /*
  * How often to do what shows the more the more often it is done: on a kernel
  * that checks each access, a quarter of it.
  */
 static inline long rounds(long n)
 {
-	return access("/sys/kernel/debug/kmemleak", F_OK) ? n : (n + 3) / 4;
+	return access(KMEMLEAK, F_OK) ? n : (n + 3) / 4;
 }
 
 /* A page as debugfs shows it. */

@@ -796,10 +796,19 @@ static int describe_once(__u32 backing, __u32 flags, bool named)
 	return named ? buf_destroy(NAME) : 0;
 }
 
+/*
+ * KiB that come and go: KASAN keeps a MiB of freed objects for each processor
+ * before it thinks of giving some back. There kmemleak finds what is lost.
+ */
+static long kept_back(void)
+{
+	return access(KMEMLEAK, F_OK) ? 0 : sysconf(_SC_NPROCESSORS_CONF) * KIB;
+}
+
 /* Half a kilobyte of each is too much, and half a page. */
 TEST_F_TIMEOUT(leak, descriptions_and_single_pages, 1800)
 {
-	const long n = rounds(2000);
+	const long n = rounds(2000), slab_noise = n / 2 + kept_back();
 	long long slab = LONG_MAX, pages = LONG_MAX;
 
 	for (int i = 0; i < 200; i++)
@@ -815,10 +824,10 @@ TEST_F_TIMEOUT(leak, descriptions_and_single_pages, 1800)
 						   variant->flags, i % 4 == 0));
 		slab = lost(slab_kib, 1, slab_before);
 		pages = lost(free_kib, -1, free_before);
-		if (slab <= n / 2 && pages <= 2 * n)
+		if (slab <= slab_noise && pages <= 2 * n)
 			break;
 	}
-	EXPECT_GE(n / 2, slab);
+	EXPECT_GE(slab_noise, slab);
 	EXPECT_GE(2 * n, pages);
 }
 
