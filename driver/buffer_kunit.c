@@ -2,6 +2,7 @@
 /*
  * Sizes, names and limits at the edges of their types: a part of buffer.c.
  */
+#include <linux/cpu.h>
 #include <linux/sched.h>
 #include <linux/workqueue.h>
 
@@ -55,7 +56,7 @@ static void charge_up_to_a_limit(struct kunit *test)
 	}
 }
 
-/* Threads that take the only page of a limit and give it back; all at once. */
+/* A processor each, they take the only page of a limit and give it back. */
 static struct work_struct takers[4];
 static atomic_long_t charged;
 static atomic_t have_it;
@@ -77,10 +78,10 @@ static void take_and_give_back(struct work_struct *work)
 	}
 }
 
-static void charge_in_many_threads(struct kunit *test)
+static void charge_on_many_processors(struct kunit *test)
 {
 	struct workqueue_struct *queue;
-	int i;
+	int i = 0, cpu;
 
 	queue = alloc_workqueue("kubuf_kunit", WQ_UNBOUND, 0);
 	if (!queue) {
@@ -88,10 +89,14 @@ static void charge_in_many_threads(struct kunit *test)
 		return;
 	}
 	atomic_set(&together, 0);
-	for (i = 0; i < ARRAY_SIZE(takers); i++) {
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		if (i == ARRAY_SIZE(takers))
+			break;
 		INIT_WORK(&takers[i], take_and_give_back);
-		queue_work(queue, &takers[i]);
+		queue_work_on(cpu, queue, &takers[i++]);
 	}
+	cpus_read_unlock();
 	/* Waits for all of them. */
 	destroy_workqueue(queue);
 	KUNIT_EXPECT_EQ(test, atomic_read(&together), 0);
@@ -337,7 +342,7 @@ static void notifications_count(struct kunit *test)
 
 static struct kunit_case buffer_kunit_cases[] = {
 	KUNIT_CASE(charge_up_to_a_limit),
-	KUNIT_CASE(charge_in_many_threads),
+	KUNIT_CASE(charge_on_many_processors),
 	KUNIT_CASE(megabytes_in_pages),
 	KUNIT_CASE(names_of_nodes),
 	KUNIT_CASE(names_of_backings),
