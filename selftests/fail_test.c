@@ -1991,7 +1991,6 @@ TEST_F_TIMEOUT(loader, unload, 1800)
 	sweep(_metadata, &self->env, &unload_call);
 }
 
-
 /* Objects that nobody points to, with where they were allocated. */
 static int leaks_log(struct __test_metadata *_metadata)
 {
