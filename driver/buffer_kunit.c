@@ -88,7 +88,9 @@ static void charge_on_many_processors(struct kunit *test)
 		KUNIT_FAIL(test, "no workqueue");
 		return;
 	}
+	atomic_long_set(&charged, 0);
 	atomic_set(&together, 0);
+	/* Left to choose, the workqueue would have all of them run here. */
 	cpus_read_lock();
 	for_each_online_cpu(cpu) {
 		if (i == ARRAY_SIZE(takers))
