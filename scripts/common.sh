@@ -15,6 +15,13 @@ die() {
 	exit 1
 }
 
+# lock FILE: until the end of the shell that calls it, nobody else has it.
+lock() {
+	mkdir -p "$(dirname "$1")"
+	exec 9>"$1"
+	flock 9
+}
+
 # scan_leaks: what kmemleak takes for lost. It reports no object that is younger
 # than five seconds, and none that has changed since the scan before.
 leaks=/sys/kernel/debug/kmemleak

@@ -35,8 +35,7 @@ fresh_root() {
 	hash=$(sha256sum <<<"$packages $hook" | cut -c 1-12)
 	tarball=$cache/root/$suite-$(date +%Y-%m)-$hash.tar
 	mkdir -p "$cache/root"
-	exec 9>"$cache/root.lock"
-	flock 9
+	lock "$cache/root.lock"
 	if [ ! -e "$tarball" ]; then
 		note "making a fresh Debian $debian: some minutes"
 		rm -f "$cache/root/$suite"-*-"$hash.tar"
